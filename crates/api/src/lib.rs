@@ -1,0 +1,1 @@
+//! Wire types; OpenAPI comes from them.

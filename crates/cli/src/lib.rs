@@ -1,0 +1,1 @@
+//! Verbs, tables, progress bars, exit codes.

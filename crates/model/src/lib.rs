@@ -1,0 +1,1 @@
+//! The shared words: ids, changes, marks. No behaviour.

@@ -1,0 +1,1 @@
+//! Records in, understanding out: field diffs and joins. Pure.

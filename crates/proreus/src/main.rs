@@ -1,0 +1,3 @@
+//! The binary: parse, build, run; nothing else.
+
+fn main() {}

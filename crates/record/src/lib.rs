@@ -1,0 +1,1 @@
+//! Watches a cluster and appends its changes to the journal.

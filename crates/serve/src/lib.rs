@@ -1,0 +1,1 @@
+//! REST hosting and conversion, no logic.

@@ -1,0 +1,1 @@
+//! Fixtures and real components for tests: etcd, kube-apiserver, KWOK.

@@ -1,0 +1,2 @@
+//! Chores of the repository: tidy, bench binaries, chaos.
+fn main() {}
