@@ -13,7 +13,7 @@
 
 mod binaries;
 mod child;
-//mod churn;
+mod churn;
 mod control_plane;
 mod credentials;
 mod error;
@@ -23,7 +23,7 @@ mod proxy;
 mod witness;
 
 pub use binaries::{Binaries, Module, Program, Versions, bench_sources, cache_dir};
-//pub use churn::{Churn, ChurnOptions, ChurnReport, Population};
+pub use churn::{Churn, ChurnOptions, ChurnReport, Population};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use credentials::User;
 pub use error::Error;

@@ -200,7 +200,10 @@ async fn serve(
             }
             Ok(client) = accept(listener.as_ref()) => {
                 counts.accepted.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(connect(client, server, state.subscribe(), Arc::clone(&counts)));
+                // Taken here: a cut that is obeyed before the task first runs is a cut of it.
+                let born = state.borrow().cuts;
+                let moving = connect(client, server, born, state.subscribe(), Arc::clone(&counts));
+                tokio::spawn(moving);
             }
         }
     }
@@ -240,11 +243,10 @@ fn obey(
 async fn connect(
     mut client: TcpStream,
     server: SocketAddr,
+    born: u64,
     mut state: watch::Receiver<State>,
     counts: Arc<Counts>,
 ) {
-    // Before anything is awaited: a cut from now on is a cut of this connection.
-    let born = state.borrow().cuts;
     let Ok(mut upstream) = TcpStream::connect(server).await else {
         return;
     };
