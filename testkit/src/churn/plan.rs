@@ -19,6 +19,8 @@ const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 // Enough that some come while others go, few enough that discovery stays quick.
 const DEFINITIONS_AT_ONCE: usize = 3;
+// Every change of one has the API server rebuild its whole schema: more of them would measure that alone.
+const DEFINITION_EVERY: Duration = Duration::from_secs(5);
 // A definition is served within a second or two; resources of it are not asked for before.
 const DEFINITION_SETTLES_IN: Duration = Duration::from_secs(3);
 // What was deleted comes back under its name this many steps later.
@@ -245,6 +247,7 @@ pub(super) struct Plan {
     back: VecDeque<(u64, Step)>,
     definitions: Vec<Definition>,
     next_definition: u64,
+    definition_due: u64,
     events: VecDeque<Event>,
 }
 
@@ -258,6 +261,7 @@ impl Plan {
             back: VecDeque::new(),
             definitions: Vec::new(),
             next_definition: 0,
+            definition_due: 0,
             events: VecDeque::new(),
         }
     }
@@ -499,6 +503,10 @@ impl Plan {
     }
 
     fn definition(&mut self) -> Step {
+        if self.step < self.definition_due {
+            return self.pod_status();
+        }
+        self.definition_due = self.step + self.steps_in(DEFINITION_EVERY);
         let collection = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
         if self.definitions.len() < DEFINITIONS_AT_ONCE {
             let number = self.next_definition;
@@ -525,25 +533,20 @@ impl Plan {
     }
 
     fn custom_resource(&mut self) -> Step {
-        // Steps and changes are nearly the same; a little too late does no harm.
-        let settling = self.options.changes_per_second * DEFINITION_SETTLES_IN.as_secs_f64();
-        let step = self.step;
+        let (step, settling) = (self.step, self.steps_in(DEFINITION_SETTLES_IN));
+        let is_settled = |definition: &Definition| step - definition.since > settling;
         let settled: Vec<usize> = (0..self.definitions.len())
-            .filter(|index| {
-                self.definitions
-                    .get(*index)
-                    .is_some_and(|d| (step - d.since) as f64 > settling)
-            })
+            .filter(|index| self.definitions.get(*index).is_some_and(is_settled))
             .collect();
         let index = self.index(settled.len());
-        let namespace = self.names.namespace(index);
-        let choice = self.random.below(3);
+        let (names, choice) = (self.names, self.random.below(3));
         let Some(definition) = settled
             .get(index)
             .and_then(|index| self.definitions.get_mut(*index))
         else {
             return self.definition_or_status();
         };
+        let namespace = names.namespace(usize::try_from(definition.number).unwrap_or(0));
         let (prefix, resource) = (
             format!("/apis/{GROUP}/v1"),
             format!("things{}", definition.number),
@@ -576,6 +579,13 @@ impl Plan {
             key: place.path,
             writes: vec![write],
         }
+    }
+
+    /// About how many steps fall into `time`; a step with two writes takes longer, which does no harm.
+    fn steps_in(&self, time: Duration) -> u64 {
+        let steps = self.options.changes_per_second * time.as_secs_f64();
+        // A float to integer cast saturates, so a senseless rate gives a senseless wait, not a panic.
+        steps.max(0.0) as u64
     }
 
     /// While there is no settled definition: makes the first one, then does something else.
