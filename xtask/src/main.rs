@@ -6,6 +6,8 @@ mod bench_binaries;
 mod bench_modules;
 mod bench_up;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
 // Each chore is named as it is called, and the first ones all concern the bench.
@@ -21,10 +23,26 @@ enum Chore {
     BenchUp(bench_up::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Chore::parse() {
-        Chore::BenchBinaries(args) => bench_binaries::run(&args),
-        Chore::BenchModules(args) => bench_modules::run(&args),
-        Chore::BenchUp(args) => bench_up::run(&args),
+fn main() -> ExitCode {
+    match run(&Chore::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn run(chore: &Chore) -> anyhow::Result<()> {
+    match chore {
+        Chore::BenchBinaries(args) => bench_binaries::run(args),
+        Chore::BenchModules(args) => bench_modules::run(args),
+        Chore::BenchUp(args) => bench_up::run(args),
+    }
+}
+
+/// On one line and without a backtrace: what is missing here is a program, not a fix of this one.
+#[allow(clippy::print_stderr)]
+fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
 }
