@@ -45,8 +45,11 @@ pub enum Authenticator {
 /// A file of bearer tokens: one a line, optionally `name:token`; `#` starts a comment line.
 pub struct TokenFile {
     path: PathBuf,
-    known: Mutex<Option<(Stamp, Vec<(String, Secret)>)>>,
+    known: Mutex<Option<Known>>,
 }
+
+/// The tokens by name, and the state of the file they were read from.
+type Known = (Stamp, Vec<(String, Secret)>);
 
 type Stamp = (SystemTime, u64);
 
@@ -93,7 +96,7 @@ impl TokenFile {
         Ok((meta.modified().map_err(fail)?, meta.len()))
     }
 
-    fn read(&self) -> Result<(Stamp, Vec<(String, Secret)>), String> {
+    fn read(&self) -> Result<Known, String> {
         let stamp = self.stamp()?;
         if stamp.1 > MAX_TOKEN_FILE_BYTES {
             return Err(format!("token file `{}` is larger than {MAX_TOKEN_FILE_BYTES} bytes", self.path.display()));
