@@ -4,8 +4,10 @@
 //! appears in the trait; the SQLite engine and the in-memory model honour one conformance suite.
 
 mod journal;
+mod memory;
 
 pub use journal::{
     Appended, Batch, BodyDetail, Checkpoint, ConsumerCursor, Head, Journal, ObjectsPage, Oldest, Page, ReadQuery, Retained,
     RetentionPolicy, SegmentState, SegmentSummary, StoreError, WriterEpoch,
 };
+pub use memory::MemoryJournal;
