@@ -91,19 +91,12 @@ impl Witness {
     /// in [`Self::catch_up`].
     pub fn start(etcd_url: &str) -> Result<Self> {
         let values = tempfile::tempfile().map_err(Error::io("create", "a file for values"))?;
-        let record = Record {
-            histories: BTreeMap::new(),
-            paths: BTreeMap::new(),
-            values,
-            values_len: 0,
-        };
+        let record = Record { histories: BTreeMap::new(), paths: BTreeMap::new(), values, values_len: 0 };
         let record = Arc::new(Mutex::new(record));
         let (progress_sender, progress) = watch::channel(Progress::default());
         let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(Error::io("start a runtime for", "the witness"))?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::io("start a runtime for", "the witness"))?;
         let url = etcd_url.to_owned();
         let shared = Arc::clone(&record);
         let thread = std::thread::spawn(move || {
@@ -115,13 +108,7 @@ impl Witness {
             });
         });
         let etcd = Etcd::new(etcd_url.to_owned());
-        Ok(Self {
-            etcd,
-            record,
-            progress,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { etcd, record, progress, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Waits until everything etcd holds now has been seen, and returns that revision.
@@ -131,19 +118,14 @@ impl Witness {
     pub async fn catch_up(&self) -> Result<u64> {
         let target = self.etcd.revision().await?;
         let mut progress = self.progress.clone();
-        let caught_up =
-            progress.wait_for(|progress| progress.revision >= target || progress.lost.is_some());
+        let caught_up = progress.wait_for(|progress| progress.revision >= target || progress.lost.is_some());
         let seen = match tokio::time::timeout(CATCH_UP_WITHIN, caught_up).await {
             Ok(Ok(progress)) => progress.clone(),
             Ok(Err(_)) => return Err(Error::WitnessLost("its thread has ended".to_owned())),
             Err(_) => {
                 let last = format!("revision {}", self.progress.borrow().revision);
                 let what = format!("the witness' arrival at revision {target}");
-                return Err(Error::Deadline {
-                    what,
-                    seconds: CATCH_UP_WITHIN.as_secs(),
-                    last,
-                });
+                return Err(Error::Deadline { what, seconds: CATCH_UP_WITHIN.as_secs(), last });
             }
         };
         match seen.lost {
@@ -155,11 +137,7 @@ impl Witness {
     /// Every version of one object, oldest first; several lives under one name follow each other.
     #[must_use]
     pub fn history(&self, path: &ObjectPath) -> Vec<Version> {
-        self.record()
-            .histories
-            .get(path)
-            .cloned()
-            .unwrap_or_default()
+        self.record().histories.get(path).cloned().unwrap_or_default()
     }
 
     /// Every object that ever was, with all its versions, oldest first.
@@ -178,10 +156,7 @@ impl Witness {
         };
         let mut bytes = vec![0; len];
         let record = self.record();
-        record
-            .values
-            .read_exact_at(&mut bytes, offset)
-            .map_err(Error::io("read", "the witness' file of values"))?;
+        record.values.read_exact_at(&mut bytes, offset).map_err(Error::io("read", "the witness' file of values"))?;
         Ok(Some(bytes))
     }
 
@@ -254,15 +229,10 @@ struct Metadata {
 /// Watches until revisions are lost, resuming behind the last one seen.
 async fn follow(url: &str, record: &Mutex<Record>, progress: &watch::Sender<Progress>) {
     // Watches are endless: no overall time limit.
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .unwrap_or_default();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
     loop {
         let next = progress.borrow().revision + 1;
-        if let Err(Interruption::Lost(reason)) =
-            watch_from(&client, url, next, record, progress).await
-        {
+        if let Err(Interruption::Lost(reason)) = watch_from(&client, url, next, record, progress).await {
             progress.send_modify(|progress| progress.lost = Some(reason));
             return;
         }
@@ -290,9 +260,7 @@ async fn watch_from(
     let request = serde_json::json!({"create_request": {
         "key": "AA==", "range_end": "AA==", "start_revision": start.to_string(), "fragment": true,
     }});
-    let request = client
-        .post(format!("{url}{WATCH_PATH}"))
-        .body(request.to_string());
+    let request = client.post(format!("{url}{WATCH_PATH}")).body(request.to_string());
     let mut answer = request.send().await.map_err(|_| Interruption::Broken)?;
     let mut line = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|_| Interruption::Broken)? {
@@ -308,14 +276,8 @@ async fn watch_from(
 }
 
 /// Takes in one answer of the watch.
-fn take(
-    line: &[u8],
-    record: &Mutex<Record>,
-    progress: &watch::Sender<Progress>,
-) -> Result<(), Interruption> {
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Interruption::Lost(format!("an answer cannot be read: {error}"))
-    };
+fn take(line: &[u8], record: &Mutex<Record>, progress: &watch::Sender<Progress>) -> Result<(), Interruption> {
+    let unreadable = |error: &dyn std::fmt::Display| Interruption::Lost(format!("an answer cannot be read: {error}"));
     let line: Line = serde_json::from_slice(line).map_err(|error| unreadable(&error))?;
     if let Some(error) = line.error {
         return Err(Interruption::Lost(error.to_string()));
@@ -324,13 +286,8 @@ fn take(
         return Ok(());
     };
     if answer.canceled {
-        let Answer {
-            compact_revision,
-            cancel_reason,
-            ..
-        } = answer;
-        let reason =
-            format!("the watch was cancelled, compacted at {compact_revision:?}: {cancel_reason}");
+        let Answer { compact_revision, cancel_reason, .. } = answer;
+        let reason = format!("the watch was cancelled, compacted at {compact_revision:?}: {cancel_reason}");
         return Err(Interruption::Lost(reason));
     }
     let mut newest = 0;
@@ -341,11 +298,7 @@ fn take(
         }
     }
     // The events of one revision may be spread over fragments; it is complete with the last one.
-    let complete = if answer.fragment {
-        newest.saturating_sub(1)
-    } else {
-        newest
-    };
+    let complete = if answer.fragment { newest.saturating_sub(1) } else { newest };
     progress.send_if_modified(|progress| {
         let grows = complete > progress.revision;
         progress.revision = progress.revision.max(complete);
@@ -372,16 +325,12 @@ impl Record {
         };
         let history = self.histories.entry(path.clone()).or_default();
         // A stream resumed inside a revision tells what was told before the break again.
-        if history
-            .last()
-            .is_some_and(|last| last.mod_revision >= revision)
-        {
+        if history.last().is_some_and(|last| last.mod_revision >= revision) {
             return Ok(revision);
         }
         let version = if deleted {
             let before = history.last();
-            let of =
-                |field: fn(&Version) -> &String| before.map(field).cloned().unwrap_or_default();
+            let of = |field: fn(&Version) -> &String| before.map(field).cloned().unwrap_or_default();
             Version {
                 mod_revision: revision,
                 uid: of(|version| &version.uid),
@@ -413,28 +362,14 @@ impl Record {
 /// Which object a key below `/registry/` holds. The key alone does not tell where the resource
 /// ends and the namespace begins; the stored object's own metadata does.
 fn object_path(below: &str, metadata: &Metadata) -> ObjectPath {
-    let Metadata {
-        namespace, name, ..
-    } = metadata;
-    let tail = if namespace.is_empty() {
-        format!("/{name}")
-    } else {
-        format!("/{namespace}/{name}")
-    };
+    let Metadata { namespace, name, .. } = metadata;
+    let tail = if namespace.is_empty() { format!("/{name}") } else { format!("/{namespace}/{name}") };
     if let (false, Some(resource)) = (name.is_empty(), below.strip_suffix(&tail)) {
-        return ObjectPath {
-            resource: resource.to_owned(),
-            namespace: namespace.clone(),
-            name: name.clone(),
-        };
+        return ObjectPath { resource: resource.to_owned(), namespace: namespace.clone(), name: name.clone() };
     }
     // Leases of API servers, ranges of addresses and the like: the last word is the name.
     let (resource, name) = below.rsplit_once('/').unwrap_or(("", below));
-    ObjectPath {
-        resource: resource.to_owned(),
-        namespace: String::new(),
-        name: name.to_owned(),
-    }
+    ObjectPath { resource: resource.to_owned(), namespace: String::new(), name: name.to_owned() }
 }
 
 #[cfg(test)]
@@ -445,36 +380,22 @@ mod tests {
 
     fn record() -> Mutex<Record> {
         let values = tempfile::tempfile().unwrap();
-        Mutex::new(Record {
-            histories: BTreeMap::new(),
-            paths: BTreeMap::new(),
-            values,
-            values_len: 0,
-        })
+        Mutex::new(Record { histories: BTreeMap::new(), paths: BTreeMap::new(), values, values_len: 0 })
     }
 
     fn put(key: &str, revision: u64, uid: &str) -> String {
         let name = key.rsplit('/').next().unwrap();
-        let object = format!(
-            r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"namespace":"shop","name":"{name}","uid":"{uid}"}}}}"#
-        );
+        let object = format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"namespace":"shop","name":"{name}","uid":"{uid}"}}}}"#);
         let (key, object) = (STANDARD.encode(key), STANDARD.encode(object));
         format!(r#"{{"kv":{{"key":"{key}","mod_revision":"{revision}","value":"{object}"}}}}"#)
     }
 
     fn delete(key: &str, revision: u64) -> String {
-        format!(
-            r#"{{"type":"DELETE","kv":{{"key":"{}","mod_revision":"{revision}"}}}}"#,
-            STANDARD.encode(key)
-        )
+        format!(r#"{{"type":"DELETE","kv":{{"key":"{}","mod_revision":"{revision}"}}}}"#, STANDARD.encode(key))
     }
 
     fn answer(events: &[String], rest: &str) -> Vec<u8> {
-        format!(
-            "{{\"result\":{{\"events\":[{}]{rest}}}}}\n",
-            events.join(",")
-        )
-        .into_bytes()
+        format!("{{\"result\":{{\"events\":[{}]{rest}}}}}\n", events.join(",")).into_bytes()
     }
 
     #[test]
@@ -483,16 +404,9 @@ mod tests {
         let key = "/registry/pods/shop/web";
         let events = [put(key, 5, "a"), delete(key, 6), put(key, 7, "b")];
         assert!(take(&answer(&events, ""), &record, &progress).is_ok());
-        let path = ObjectPath {
-            resource: "pods".into(),
-            namespace: "shop".into(),
-            name: "web".into(),
-        };
+        let path = ObjectPath { resource: "pods".into(), namespace: "shop".into(), name: "web".into() };
         let record = record.lock().unwrap();
-        let told: Vec<_> = record.histories[&path]
-            .iter()
-            .map(|v| (v.mod_revision, v.uid.as_str(), v.deleted))
-            .collect();
+        let told: Vec<_> = record.histories[&path].iter().map(|v| (v.mod_revision, v.uid.as_str(), v.deleted)).collect();
         assert_eq!(told, [(5, "a", false), (6, "a", true), (7, "b", false)]);
         assert_eq!(progress.borrow().revision, 7);
     }
@@ -500,20 +414,10 @@ mod tests {
     #[test]
     fn counts_a_revision_as_seen_only_with_its_last_fragment() {
         let (record, (progress, _seen)) = (record(), watch::channel(Progress::default()));
-        let first = answer(
-            &[put("/registry/pods/shop/a", 9, "a")],
-            r#","fragment":true"#,
-        );
+        let first = answer(&[put("/registry/pods/shop/a", 9, "a")], r#","fragment":true"#);
         assert!(take(&first, &record, &progress).is_ok());
         assert_eq!(progress.borrow().revision, 8);
-        assert!(
-            take(
-                &answer(&[put("/registry/pods/shop/b", 9, "b")], ""),
-                &record,
-                &progress
-            )
-            .is_ok()
-        );
+        assert!(take(&answer(&[put("/registry/pods/shop/b", 9, "b")], ""), &record, &progress).is_ok());
         assert_eq!(progress.borrow().revision, 9);
     }
 
@@ -531,30 +435,13 @@ mod tests {
     #[test]
     fn tells_resource_from_namespace_by_the_objects_own_metadata() {
         let check = |below: &str, namespace: &str, name: &str, expected: [&str; 3]| {
-            let metadata = Metadata {
-                namespace: namespace.into(),
-                name: name.into(),
-                uid: String::new(),
-            };
+            let metadata = Metadata { namespace: namespace.into(), name: name.into(), uid: String::new() };
             let path = object_path(below, &metadata);
-            assert_eq!(
-                [path.resource.as_str(), &path.namespace, &path.name],
-                expected
-            );
+            assert_eq!([path.resource.as_str(), &path.namespace, &path.name], expected);
         };
-        check(
-            "services/specs/shop/web",
-            "shop",
-            "web",
-            ["services/specs", "shop", "web"],
-        );
+        check("services/specs/shop/web", "shop", "web", ["services/specs", "shop", "web"]);
         check("minions/node-1", "", "node-1", ["minions", "", "node-1"]);
-        check(
-            "shop.example/orders/shop/1",
-            "shop",
-            "1",
-            ["shop.example/orders", "shop", "1"],
-        );
+        check("shop.example/orders/shop/1", "shop", "1", ["shop.example/orders", "shop", "1"]);
         check("ranges/serviceips", "", "", ["ranges", "", "serviceips"]);
     }
 }

@@ -53,22 +53,11 @@ impl Write {
 
     /// At once: nobody would end a grace period where no kubelet is.
     fn delete(path: &str) -> Self {
-        Self::new(
-            Method::DELETE,
-            path,
-            JSON,
-            Some(json!({"gracePeriodSeconds": 0})),
-        )
+        Self::new(Method::DELETE, path, JSON, Some(json!({"gracePeriodSeconds": 0})))
     }
 
     fn new(method: Method, path: &str, content_type: &'static str, body: Option<Value>) -> Self {
-        Self {
-            method,
-            path: path.to_owned(),
-            content_type,
-            body,
-            about: None,
-        }
+        Self { method, path: path.to_owned(), content_type, body, about: None }
     }
 
     /// Says which program writes; it becomes the `manager` of the change.
@@ -160,12 +149,7 @@ impl Place {
     fn new(prefix: &str, resource: &str, namespace: &str, name: String) -> Self {
         let collection = format!("{prefix}/namespaces/{namespace}/{resource}");
         let path = format!("{collection}/{name}");
-        Self {
-            namespace: namespace.to_owned(),
-            name,
-            collection,
-            path,
-        }
+        Self { namespace: namespace.to_owned(), name, collection, path }
     }
 }
 
@@ -183,39 +167,19 @@ impl Names {
     }
 
     pub(super) fn pod(self, index: usize) -> Place {
-        Place::new(
-            "/api/v1",
-            "pods",
-            &self.namespace(index),
-            format!("web-{index:05}"),
-        )
+        Place::new("/api/v1", "pods", &self.namespace(index), format!("web-{index:05}"))
     }
 
     pub(super) fn config_map(self, index: usize) -> Place {
-        Place::new(
-            "/api/v1",
-            "configmaps",
-            &self.namespace(index),
-            format!("settings-{index}"),
-        )
+        Place::new("/api/v1", "configmaps", &self.namespace(index), format!("settings-{index}"))
     }
 
     pub(super) fn secret(self, index: usize) -> Place {
-        Place::new(
-            "/api/v1",
-            "secrets",
-            &self.namespace(index),
-            format!("credentials-{index}"),
-        )
+        Place::new("/api/v1", "secrets", &self.namespace(index), format!("credentials-{index}"))
     }
 
     pub(super) fn deployment(self, index: usize) -> Place {
-        Place::new(
-            "/apis/apps/v1",
-            "deployments",
-            &self.namespace(index),
-            format!("cart-{index}"),
-        )
+        Place::new("/apis/apps/v1", "deployments", &self.namespace(index), format!("cart-{index}"))
     }
 }
 
@@ -286,9 +250,7 @@ impl Plan {
     }
 
     fn choose(&mut self) -> Kind {
-        let mut drawn = self
-            .random
-            .below(MIX.iter().map(|(_, weight)| weight).sum());
+        let mut drawn = self.random.below(MIX.iter().map(|(_, weight)| weight).sum());
         for (kind, weight) in MIX {
             if drawn < weight {
                 return kind;
@@ -312,11 +274,7 @@ impl Plan {
         let restarts = self.random.below(6);
         let status = objects::pod_status(self.step, restarts);
         let write = Write::merge(&format!("{}/status", pod.path), status).by("kubelet");
-        Step {
-            kind: Kind::PodStatus,
-            key: pod.path,
-            writes: vec![write],
-        }
+        Step { kind: Kind::PodStatus, key: pod.path, writes: vec![write] }
     }
 
     fn pod_again(&mut self) -> Step {
@@ -324,73 +282,43 @@ impl Plan {
         let pod = self.names.pod(index);
         let mut writes = vec![Write::create(&pod.collection, self.pod_body(index))];
         if self.options.owns_statuses {
-            writes.push(Write::merge(
-                &format!("{}/status", pod.path),
-                objects::pod_status(self.step, 0),
-            ));
+            writes.push(Write::merge(&format!("{}/status", pod.path), objects::pod_status(self.step, 0)));
         }
         self.away_and_back(Kind::PodAgain, pod, writes)
     }
 
     fn pod_body(&self, index: usize) -> Value {
-        let Place {
-            name, namespace, ..
-        } = self.names.pod(index);
-        objects::pod(
-            &name,
-            &namespace,
-            &self.names.node(index),
-            self.options.pod_bytes,
-        )
+        let Place { name, namespace, .. } = self.names.pod(index);
+        objects::pod(&name, &namespace, &self.names.node(index), self.options.pod_bytes)
     }
 
     fn config_map(&mut self, kind: Kind) -> Step {
         let index = self.index(self.names.0.config_maps);
         let place = self.names.config_map(index);
         let times = if kind == Kind::ConfigMapTwice { 2 } else { 1 };
-        let manager = ["argocd-controller", "helm", "kubectl-edit"]
-            .get(index % 3)
-            .copied()
-            .unwrap_or("helm");
+        let manager = ["argocd-controller", "helm", "kubectl-edit"].get(index % 3).copied().unwrap_or("helm");
         let writes = (0..times)
             .map(|time| {
                 let data = objects::config_data(&place.name, self.step * 2 + time);
                 Write::merge(&place.path, json!({"data": data})).by(manager)
             })
             .collect();
-        Step {
-            kind,
-            key: place.path,
-            writes,
-        }
+        Step { kind, key: place.path, writes }
     }
 
     fn config_map_again(&mut self) -> Step {
         let index = self.index(self.names.0.config_maps);
         let place = self.names.config_map(index);
-        let body = objects::config_map(
-            &place.name,
-            &place.namespace,
-            self.step,
-            &self.options.canary,
-        );
+        let body = objects::config_map(&place.name, &place.namespace, self.step, &self.options.canary);
         let writes = vec![Write::create(&place.collection, body)];
         self.away_and_back(Kind::ConfigMapAgain, place, writes)
     }
 
     /// Deletes an object now and has `writes` make it again some steps later.
     fn away_and_back(&mut self, kind: Kind, place: Place, writes: Vec<Write>) -> Step {
-        let back = Step {
-            kind,
-            key: place.path.clone(),
-            writes,
-        };
+        let back = Step { kind, key: place.path.clone(), writes };
         self.back.push_back((self.step + BACK_AFTER_STEPS, back));
-        Step {
-            kind,
-            writes: vec![Write::delete(&place.path)],
-            key: place.path,
-        }
+        Step { kind, writes: vec![Write::delete(&place.path)], key: place.path }
     }
 
     fn secret(&mut self) -> Step {
@@ -398,11 +326,7 @@ impl Plan {
         let place = self.names.secret(index);
         let values = objects::secret_values(index, self.step, &self.options.canary);
         let write = Write::merge(&place.path, json!({"stringData": values})).by("rotator");
-        Step {
-            kind: Kind::Secret,
-            key: place.path,
-            writes: vec![write],
-        }
+        Step { kind: Kind::Secret, key: place.path, writes: vec![write] }
     }
 
     fn deployment(&mut self, kind: Kind) -> Step {
@@ -415,11 +339,7 @@ impl Plan {
             json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}})
         };
         let write = Write::strategic(&place.path, body).by("kubectl-set");
-        Step {
-            kind,
-            key: place.path,
-            writes: vec![write],
-        }
+        Step { kind, key: place.path, writes: vec![write] }
     }
 
     fn event(&mut self, kind: Kind) -> Step {
@@ -428,15 +348,9 @@ impl Plan {
         let is_core = kind == Kind::CoreEvent;
         let name = format!("{}.{:x}", pod.name, self.step);
         let (prefix, body) = if is_core {
-            (
-                "/api/v1",
-                objects::core_event(&name, &pod.namespace, &pod.name, self.step),
-            )
+            ("/api/v1", objects::core_event(&name, &pod.namespace, &pod.name, self.step))
         } else {
-            (
-                "/apis/events.k8s.io/v1",
-                objects::new_event(&name, &pod.namespace, &pod.name, self.step),
-            )
+            ("/apis/events.k8s.io/v1", objects::new_event(&name, &pod.namespace, &pod.name, self.step))
         };
         let place = Place::new(prefix, "events", &pod.namespace, name);
         let mut write = Write::create(&place.collection, body);
@@ -444,16 +358,8 @@ impl Plan {
         if self.events.len() == EVENTS_REMEMBERED {
             self.events.pop_front();
         }
-        self.events.push_back(Event {
-            path: place.path.clone(),
-            count: 1,
-            is_core,
-        });
-        Step {
-            kind,
-            key: place.path,
-            writes: vec![write],
-        }
+        self.events.push_back(Event { path: place.path.clone(), count: 1, is_core });
+        Step { kind, key: place.path, writes: vec![write] }
     }
 
     fn counted_event(&mut self) -> Step {
@@ -468,11 +374,7 @@ impl Plan {
             json!({"series": {"count": event.count, "lastObservedTime": objects::micro_time(self.step)}})
         };
         let write = Write::merge(&event.path, body);
-        Step {
-            kind: Kind::CountedEvent,
-            key: event.path.clone(),
-            writes: vec![write],
-        }
+        Step { kind: Kind::CountedEvent, key: event.path.clone(), writes: vec![write] }
     }
 
     fn node(&mut self) -> Step {
@@ -480,8 +382,7 @@ impl Plan {
         let path = format!("/api/v1/nodes/{}", self.names.node(index));
         let write = if self.random.below(2) == 0 {
             let cordoned = self.random.below(2) == 0;
-            Write::strategic(&path, json!({"spec": {"unschedulable": cordoned}}))
-                .by("kubectl-cordon")
+            Write::strategic(&path, json!({"spec": {"unschedulable": cordoned}})).by("kubectl-cordon")
         } else {
             let condition = json!({
                 "type": "KernelDeadlock", "status": if self.random.below(2) == 0 { "True" } else { "False" },
@@ -491,11 +392,7 @@ impl Plan {
             let body = json!({"status": {"conditions": [condition]}});
             Write::strategic(&format!("{path}/status"), body).by("node-problem-detector")
         };
-        Step {
-            kind: Kind::Node,
-            key: path,
-            writes: vec![write],
-        }
+        Step { kind: Kind::Node, key: path, writes: vec![write] }
     }
 
     fn definition(&mut self) -> Step {
@@ -503,25 +400,13 @@ impl Plan {
         if self.definitions.len() < DEFINITIONS_AT_ONCE {
             let number = self.next_definition;
             self.next_definition += 1;
-            self.definitions.push(Definition {
-                number,
-                since: self.step,
-                resources: 0,
-            });
+            self.definitions.push(Definition { number, since: self.step, resources: 0 });
             let write = Write::create(collection, objects::definition(number));
-            return Step {
-                kind: Kind::Definition,
-                key: collection.to_owned(),
-                writes: vec![write],
-            };
+            return Step { kind: Kind::Definition, key: collection.to_owned(), writes: vec![write] };
         }
         let oldest = self.definitions.remove(0);
         let path = format!("{collection}/things{}.{GROUP}", oldest.number);
-        Step {
-            kind: Kind::Definition,
-            key: collection.to_owned(),
-            writes: vec![Write::delete(&path)],
-        }
+        Step { kind: Kind::Definition, key: collection.to_owned(), writes: vec![Write::delete(&path)] }
     }
 
     fn custom_resource(&mut self) -> Step {
@@ -529,41 +414,26 @@ impl Plan {
         let settling = self.options.changes_per_second * DEFINITION_SETTLES_IN.as_secs_f64();
         let step = self.step;
         let settled: Vec<usize> = (0..self.definitions.len())
-            .filter(|index| {
-                self.definitions
-                    .get(*index)
-                    .is_some_and(|d| (step - d.since) as f64 > settling)
-            })
+            .filter(|index| self.definitions.get(*index).is_some_and(|d| (step - d.since) as f64 > settling))
             .collect();
         let index = self.index(settled.len());
         let namespace = self.names.namespace(index);
         let choice = self.random.below(3);
-        let Some(definition) = settled
-            .get(index)
-            .and_then(|index| self.definitions.get_mut(*index))
-        else {
+        let Some(definition) = settled.get(index).and_then(|index| self.definitions.get_mut(*index)) else {
             return self.definition_or_status();
         };
-        let (prefix, resource) = (
-            format!("/apis/{GROUP}/v1"),
-            format!("things{}", definition.number),
-        );
+        let (prefix, resource) = (format!("/apis/{GROUP}/v1"), format!("things{}", definition.number));
         let at = |n: u64| Place::new(&prefix, &resource, &namespace, format!("thing-{n}"));
         let (place, write) = match (choice, definition.resources) {
             (0, _) | (_, 0) => {
                 definition.resources += 1;
                 let place = at(definition.resources);
-                let body =
-                    objects::custom_resource(definition.number, &place.name, &namespace, step);
+                let body = objects::custom_resource(definition.number, &place.name, &namespace, step);
                 (place.clone(), Write::create(&place.collection, body))
             }
             (1, newest) => {
                 let place = at(newest);
-                (
-                    place.clone(),
-                    Write::merge(&place.path, json!({"spec": {"version": step}}))
-                        .by("thing-operator"),
-                )
+                (place.clone(), Write::merge(&place.path, json!({"spec": {"version": step}})).by("thing-operator"))
             }
             (_, newest) => {
                 definition.resources -= 1;
@@ -571,20 +441,12 @@ impl Plan {
                 (place.clone(), Write::delete(&place.path))
             }
         };
-        Step {
-            kind: Kind::CustomResource,
-            key: place.path,
-            writes: vec![write],
-        }
+        Step { kind: Kind::CustomResource, key: place.path, writes: vec![write] }
     }
 
     /// While there is no settled definition: makes the first one, then does something else.
     fn definition_or_status(&mut self) -> Step {
-        if self.definitions.is_empty() {
-            self.definition()
-        } else {
-            self.pod_status()
-        }
+        if self.definitions.is_empty() { self.definition() } else { self.pod_status() }
     }
 }
 
@@ -610,10 +472,7 @@ mod tests {
     use super::*;
 
     fn steps(seed: u64, count: usize) -> Vec<Step> {
-        let mut plan = Plan::new(ChurnOptions {
-            seed,
-            ..ChurnOptions::default()
-        });
+        let mut plan = Plan::new(ChurnOptions { seed, ..ChurnOptions::default() });
         (0..count).map(|_| plan.next()).collect()
     }
 
@@ -633,14 +492,8 @@ mod tests {
     fn makes_again_under_the_same_name_what_it_deletes() {
         let steps = steps(3, 3000);
         let pods = || steps.iter().filter(|step| step.kind == Kind::PodAgain);
-        let gone: Vec<&str> = pods()
-            .filter(|s| s.writes[0].method == Method::DELETE)
-            .map(|s| s.key.as_str())
-            .collect();
-        let made: Vec<&str> = pods()
-            .filter(|s| s.writes[0].method == Method::POST)
-            .map(|s| s.key.as_str())
-            .collect();
+        let gone: Vec<&str> = pods().filter(|s| s.writes[0].method == Method::DELETE).map(|s| s.key.as_str()).collect();
+        let made: Vec<&str> = pods().filter(|s| s.writes[0].method == Method::POST).map(|s| s.key.as_str()).collect();
         assert!(!gone.is_empty());
         assert_eq!(gone[..made.len()], made[..]);
         assert!(gone.len() - made.len() < 10, "the rest are still to come");
