@@ -5,6 +5,7 @@
 
 mod objects;
 mod plan;
+mod writes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,7 +24,8 @@ use tokio::task::JoinSet;
 
 use crate::control_plane::client_from;
 use crate::{Error, Result};
-use plan::{Names, Plan, Step, Write};
+use plan::Plan;
+use writes::{Names, Step, Write};
 
 // Two cores answer no more than about this many writes at once; more would only wait in the server.
 const LANES: usize = 12;

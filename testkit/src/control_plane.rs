@@ -4,6 +4,8 @@
 //! [`ControlPlane`]. kube-apiserver stores JSON, so that what etcd holds can be read, and never
 //! compacts by itself, so that history goes only when a test wants it to.
 
+mod commands;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use tempfile::TempDir;
 
-use crate::binaries::{Binaries, Program, bench_sources};
+use crate::binaries::{Binaries, Program};
 use crate::child::Child;
 use crate::credentials::{Credentials, User};
 use crate::etcd::Etcd;
@@ -69,7 +71,12 @@ impl ControlPlaneOptions {
     /// All programs.
     #[must_use]
     pub fn full() -> Self {
-        Self { controller_manager: true, scheduler: true, kwok: true, ..Self::default() }
+        Self {
+            controller_manager: true,
+            scheduler: true,
+            kwok: true,
+            ..Self::default()
+        }
     }
 }
 
@@ -102,8 +109,10 @@ impl ControlPlane {
     pub async fn start(options: ControlPlaneOptions) -> Result<Self> {
         let binaries = Binaries::locate()?;
         let parent = std::env::temp_dir();
-        let mut dir =
-            tempfile::Builder::new().prefix("proreus-bench-").tempdir_in(&parent).map_err(Error::io("create a directory in", &parent))?;
+        let mut dir = tempfile::Builder::new()
+            .prefix("proreus-bench-")
+            .tempdir_in(&parent)
+            .map_err(Error::io("create a directory in", &parent))?;
         dir.disable_cleanup(std::env::var_os("PROREUS_KEEP_BENCH").is_some());
         let mut users = vec![User::admin()];
         users.extend(options.users.iter().cloned());
@@ -112,7 +121,9 @@ impl ControlPlane {
         let apiserver_port = Port::claim()?;
         let kubeconfig = credentials.kubeconfig(&User::admin(), apiserver_port.number())?;
         let etcd = Etcd::new(format!("http://127.0.0.1:{}", etcd_ports[0].number()));
-        let etcd_process = start_etcd(&binaries, dir.path(), &etcd_ports)?;
+        let command = commands::etcd_command(&binaries, &dir.path().join("etcd"), &etcd_ports);
+        let log = dir.path().join("etcd.log");
+        let etcd_process = Child::start(Program::Etcd.name(), command, &log)?;
         let mut plane = Self {
             kwok: None,
             scheduler: None,
@@ -148,7 +159,10 @@ impl ControlPlane {
     /// When there is no such user, or the file cannot be written.
     pub fn kubeconfig_for(&self, user: &str, port: u16) -> Result<PathBuf> {
         let known = self.users.iter().find(|known| known.name == user);
-        self.credentials.kubeconfig(known.ok_or_else(|| Error::UserUnknown(user.to_owned()))?, port)
+        self.credentials.kubeconfig(
+            known.ok_or_else(|| Error::UserUnknown(user.to_owned()))?,
+            port,
+        )
     }
 
     /// The port on 127.0.0.1 that kube-apiserver serves HTTPS on, the same after a restart.
@@ -172,7 +186,10 @@ impl ControlPlane {
     /// The process ids of everything that runs now.
     #[must_use]
     pub fn process_ids(&self) -> Vec<u32> {
-        std::iter::once(&self.etcd_process).chain(self.optional_children()).map(Child::id).collect()
+        std::iter::once(&self.etcd_process)
+            .chain(self.optional_children())
+            .map(Child::id)
+            .collect()
     }
 
     /// A client with the administrator's rights, for the calling runtime.
@@ -190,12 +207,18 @@ impl ControlPlane {
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
         let program = self.binaries.path(Program::Kubectl);
         let mut command = tokio::process::Command::new(&program);
-        command.args(args).env("KUBECONFIG", &self.kubeconfig).env("HOME", self.dir()).kill_on_drop(true);
-        let ended = tokio::time::timeout(KUBECTL_WITHIN, command.output()).await.map_err(|_| Error::Deadline {
-            what: format!("kubectl {}", args.join(" ")),
-            seconds: KUBECTL_WITHIN.as_secs(),
-            last: "still running".to_owned(),
-        })?;
+        command
+            .args(args)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", self.dir())
+            .kill_on_drop(true);
+        let ended = tokio::time::timeout(KUBECTL_WITHIN, command.output())
+            .await
+            .map_err(|_| Error::Deadline {
+                what: format!("kubectl {}", args.join(" ")),
+                seconds: KUBECTL_WITHIN.as_secs(),
+                last: "still running".to_owned(),
+            })?;
         let output = ended.map_err(Error::io("start", program))?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -212,13 +235,18 @@ impl ControlPlane {
     /// # Errors
     /// When it ends or is not ready within a minute.
     pub async fn start_apiserver(&mut self) -> Result<()> {
-        if self.apiserver.as_mut().is_some_and(|child| child.ended().is_none()) {
+        if self
+            .apiserver
+            .as_mut()
+            .is_some_and(|child| child.ended().is_none())
+        {
             return Ok(());
         }
         let command = self.apiserver_command();
         let log = self.log(Program::KubeApiserver);
         self.apiserver = Some(Child::start(Program::KubeApiserver.name(), command, &log)?);
-        self.wait_for_path("/readyz", "kube-apiserver's readiness").await
+        self.wait_for_path("/readyz", "kube-apiserver's readiness")
+            .await
     }
 
     /// Kills kube-apiserver as `kill -9` does: connections break, nothing is said.
@@ -276,7 +304,14 @@ impl ControlPlane {
     }
 
     fn optional_children(&self) -> impl Iterator<Item = &Child> {
-        [&self.apiserver, &self.controller_manager, &self.scheduler, &self.kwok].into_iter().flatten()
+        [
+            &self.apiserver,
+            &self.controller_manager,
+            &self.scheduler,
+            &self.kwok,
+        ]
+        .into_iter()
+        .flatten()
     }
 
     fn log(&self, program: Program) -> PathBuf {
@@ -286,12 +321,11 @@ impl ControlPlane {
     async fn start_controllers(&mut self) -> Result<()> {
         if self.options.controller_manager {
             let command = self.controller_manager_command();
-            self.controller_manager = Some(self.start_child(Program::KubeControllerManager, command)?);
+            self.controller_manager =
+                Some(self.start_child(Program::KubeControllerManager, command)?);
         }
         if self.options.scheduler {
-            let mut command = Command::new(self.binaries.path(Program::KubeScheduler));
-            command.arg("--kubeconfig").arg(&self.kubeconfig).args(["--leader-elect=false", "--secure-port=0"]);
-            command.args(["--kube-api-qps=500", "--kube-api-burst=1000"]);
+            let command = self.scheduler_command();
             self.scheduler = Some(self.start_child(Program::KubeScheduler, command)?);
         }
         if self.options.kwok {
@@ -301,67 +335,14 @@ impl ControlPlane {
         if self.options.controller_manager {
             // Pods are refused in a namespace until its default service account is there.
             let path = "/api/v1/namespaces/default/serviceaccounts/default";
-            self.wait_for_path(path, "kube-controller-manager's first service account").await?;
+            self.wait_for_path(path, "kube-controller-manager's first service account")
+                .await?;
         }
         Ok(())
     }
 
     fn start_child(&self, program: Program, command: Command) -> Result<Child> {
         Child::start(program.name(), command, &self.log(program))
-    }
-
-    fn apiserver_command(&self) -> Command {
-        let Credentials { ca, server_certificate, server_key, tokens, .. } = &self.credentials;
-        let mut command = Command::new(self.binaries.path(Program::KubeApiserver));
-        command.args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"]);
-        command.arg(format!("--secure-port={}", self.apiserver_port.number()));
-        command.arg(format!("--etcd-servers={}", self.etcd.url()));
-        command.args(["--storage-media-type=application/json", "--etcd-compaction-interval=0"]);
-        command.arg(format!("--event-ttl={}s", self.options.event_ttl.as_secs()));
-        command.args(["--authorization-mode=RBAC", "--allow-privileged=true"]);
-        command.arg("--service-cluster-ip-range=10.0.0.0/16");
-        command.arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local");
-        // An address on loopback is refused as the endpoint of the `kubernetes` service.
-        command.arg("--endpoint-reconciler-type=none");
-        for (flag, path) in [
-            ("--cert-dir", &self.dir.path().to_owned()),
-            ("--client-ca-file", ca),
-            ("--tls-cert-file", server_certificate),
-            ("--tls-private-key-file", server_key),
-            ("--token-auth-file", tokens),
-            ("--service-account-key-file", &self.credentials.service_account_public_key),
-            ("--service-account-signing-key-file", &self.credentials.service_account_key),
-        ] {
-            command.arg(flag).arg(path);
-        }
-        if !self.options.controller_manager {
-            // It waits for service accounts, and nobody is there to make them.
-            command.arg("--disable-admission-plugins=ServiceAccount");
-        }
-        command.args(&self.options.apiserver_flags);
-        command
-    }
-
-    fn controller_manager_command(&self) -> Command {
-        let mut command = Command::new(self.binaries.path(Program::KubeControllerManager));
-        command.arg("--kubeconfig").arg(&self.kubeconfig);
-        command.arg("--service-account-private-key-file").arg(&self.credentials.service_account_key);
-        command.arg("--root-ca-file").arg(&self.credentials.ca);
-        command.args(["--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=false"]);
-        // The defaults of 20 a second would make the bench wait for its own Pods.
-        command.args(["--kube-api-qps=500", "--kube-api-burst=1000"]);
-        command
-    }
-
-    fn kwok_command(&self) -> Command {
-        let mut command = Command::new(self.binaries.path(Program::Kwok));
-        command.arg("--kubeconfig").arg(&self.kubeconfig);
-        command.arg("--config").arg(bench_sources().join("kwok/stages.yaml"));
-        command.args(["--manage-all-nodes=true", "--cidr=10.244.0.0/16", "--node-ip=10.0.0.1"]);
-        command.arg(format!("--node-lease-duration-seconds={}", self.options.node_lease_seconds));
-        // Its own idea of a home would be the user's, with the user's configuration in it.
-        command.env("HOME", self.dir());
-        command
     }
 
     async fn wait_for_etcd(&mut self) -> Result<()> {
@@ -377,7 +358,12 @@ impl ControlPlane {
         let deadline = Instant::now() + READY_WITHIN;
         let client = self.client().await?;
         while let Err(error) = get(&client, path).await {
-            for child in [&mut self.apiserver, &mut self.controller_manager, &mut self.scheduler, &mut self.kwok] {
+            for child in [
+                &mut self.apiserver,
+                &mut self.controller_manager,
+                &mut self.scheduler,
+                &mut self.kwok,
+            ] {
                 child.as_mut().map_or(Ok(()), Child::check)?;
             }
             pause_until(deadline, what, &Error::chain(&error)).await?;
@@ -391,7 +377,12 @@ impl Drop for ControlPlane {
         if std::thread::panicking() {
             use std::io::Write as _;
             // A test's last words; if standard error is closed there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "the bench in {} said:\n{}", self.dir().display(), self.log_tails());
+            let _ = writeln!(
+                std::io::stderr(),
+                "the bench in {} said:\n{}",
+                self.dir().display(),
+                self.log_tails()
+            );
         }
     }
 }
@@ -400,14 +391,24 @@ impl Drop for ControlPlane {
 pub(crate) async fn client_from(kubeconfig: &Path) -> Result<Client> {
     let failed = |source| Error::Kubeconfig(Box::new(source));
     let kubeconfig = Kubeconfig::read_from(kubeconfig).map_err(failed)?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)?;
-    let api = |source| Error::Api { path: "/".to_owned(), source: Box::new(source) };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .map_err(failed)?;
+    let api = |source| Error::Api {
+        path: "/".to_owned(),
+        source: Box::new(source),
+    };
     Client::try_from(config).map_err(api)
 }
 
 async fn get(client: &Client, path: &str) -> Result<String> {
-    let failed = |source| Error::Api { path: path.to_owned(), source: Box::new(source) };
-    let request = Request::get(path).body(Vec::new()).map_err(|error| failed(kube::Error::HttpError(error)))?;
+    let failed = |source| Error::Api {
+        path: path.to_owned(),
+        source: Box::new(source),
+    };
+    let request = Request::get(path)
+        .body(Vec::new())
+        .map_err(|error| failed(kube::Error::HttpError(error)))?;
     client.request_text(request).await.map_err(failed)
 }
 
@@ -415,23 +416,12 @@ async fn get(client: &Client, path: &str) -> Result<String> {
 async fn pause_until(deadline: Instant, what: &str, last: &str) -> Result<()> {
     if Instant::now() >= deadline {
         let (what, last) = (what.to_owned(), last.to_owned());
-        return Err(Error::Deadline { what, seconds: READY_WITHIN.as_secs(), last });
+        return Err(Error::Deadline {
+            what,
+            seconds: READY_WITHIN.as_secs(),
+            last,
+        });
     }
     tokio::time::sleep(ASK_EVERY).await;
     Ok(())
-}
-
-fn start_etcd(binaries: &Binaries, dir: &Path, [client, peer]: &[Port; 2]) -> Result<Child> {
-    let url = |port: &Port| format!("http://127.0.0.1:{}", port.number());
-    let data = dir.join("etcd");
-    let mut command = Command::new(binaries.path(Program::Etcd));
-    command.args(["--name=bench", "--data-dir"]).arg(&data);
-    command.arg(format!("--listen-client-urls={}", url(client)));
-    command.arg(format!("--advertise-client-urls={}", url(client)));
-    command.arg(format!("--listen-peer-urls={}", url(peer)));
-    command.arg(format!("--initial-advertise-peer-urls={}", url(peer)));
-    command.arg(format!("--initial-cluster=bench={}", url(peer)));
-    // The bench outlives no power cut, and fsync on a shared disk is most of a write's time.
-    command.args(["--unsafe-no-fsync=true", "--quota-backend-bytes=8589934592", "--log-level=warn"]);
-    Child::start(Program::Etcd.name(), command, &dir.join("etcd.log"))
 }

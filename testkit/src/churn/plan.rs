@@ -7,107 +7,22 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use http::Method;
 use serde_json::{Value, json};
 
 use super::objects::{self, GROUP};
+use super::writes::{Kind, Names, Place, Step, Write};
 use super::{ChurnOptions, Population};
-
-const JSON: &str = "application/json";
-const MERGE: &str = "application/merge-patch+json";
-const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 // Enough that some come while others go, few enough that discovery stays quick.
 const DEFINITIONS_AT_ONCE: usize = 3;
+// Every change of one has the API server rebuild its whole schema: more of them would measure that alone.
+const DEFINITION_EVERY: Duration = Duration::from_secs(5);
 // A definition is served within a second or two; resources of it are not asked for before.
 const DEFINITION_SETTLES_IN: Duration = Duration::from_secs(3);
 // What was deleted comes back under its name this many steps later.
 const BACK_AFTER_STEPS: u64 = 5;
 // How many Events are still counted up, as a recorder's own cache would.
 const EVENTS_REMEMBERED: usize = 64;
-
-/// One write to the API server.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Write {
-    pub(super) method: Method,
-    /// Path and query.
-    pub(super) path: String,
-    pub(super) content_type: &'static str,
-    pub(super) body: Option<Value>,
-    /// The path of the object that an Event is about, whose uid belongs into the body.
-    pub(super) about: Option<String>,
-}
-
-impl Write {
-    pub(super) fn create(collection: &str, body: Value) -> Self {
-        Self::new(Method::POST, collection, JSON, Some(body))
-    }
-
-    pub(super) fn merge(path: &str, body: Value) -> Self {
-        Self::new(Method::PATCH, path, MERGE, Some(body))
-    }
-
-    pub(super) fn strategic(path: &str, body: Value) -> Self {
-        Self::new(Method::PATCH, path, STRATEGIC, Some(body))
-    }
-
-    /// At once: nobody would end a grace period where no kubelet is.
-    fn delete(path: &str) -> Self {
-        Self::new(Method::DELETE, path, JSON, Some(json!({"gracePeriodSeconds": 0})))
-    }
-
-    fn new(method: Method, path: &str, content_type: &'static str, body: Option<Value>) -> Self {
-        Self { method, path: path.to_owned(), content_type, body, about: None }
-    }
-
-    /// Says which program writes; it becomes the `manager` of the change.
-    fn by(mut self, manager: &str) -> Self {
-        self.path.push_str("?fieldManager=");
-        self.path.push_str(manager);
-        self
-    }
-}
-
-/// What a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    PodStatus,
-    PodAgain,
-    ConfigMap,
-    ConfigMapTwice,
-    ConfigMapAgain,
-    Secret,
-    Rollout,
-    Scale,
-    CoreEvent,
-    NewEvent,
-    CountedEvent,
-    Node,
-    Definition,
-    CustomResource,
-}
-
-impl Kind {
-    /// Its name in a report.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::PodStatus => "pod statuses",
-            Self::PodAgain => "pods re-created",
-            Self::ConfigMap => "config maps updated",
-            Self::ConfigMapTwice => "config maps updated twice at once",
-            Self::ConfigMapAgain => "config maps re-created",
-            Self::Secret => "secrets rotated",
-            Self::Rollout => "deployments rolled out",
-            Self::Scale => "deployments scaled",
-            Self::CoreEvent => "events of v1",
-            Self::NewEvent => "events of events.k8s.io",
-            Self::CountedEvent => "events counted up",
-            Self::Node => "nodes",
-            Self::Definition => "definitions",
-            Self::CustomResource => "custom resources",
-        }
-    }
-}
 
 // How often each comes beside the others: mostly statuses, as in a cluster at work.
 const MIX: [(Kind, u64); 14] = [
@@ -126,62 +41,6 @@ const MIX: [(Kind, u64); 14] = [
     (Kind::Scale, 2),
     (Kind::Definition, 1),
 ];
-
-/// One step: writes to one object, to be sent in this order without a pause.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Step {
-    pub(super) kind: Kind,
-    /// Steps with the same key touch the same object and must keep their order.
-    pub(super) key: String,
-    pub(super) writes: Vec<Write>,
-}
-
-/// Where an object is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) namespace: String,
-    pub(super) name: String,
-    pub(super) collection: String,
-    pub(super) path: String,
-}
-
-impl Place {
-    fn new(prefix: &str, resource: &str, namespace: &str, name: String) -> Self {
-        let collection = format!("{prefix}/namespaces/{namespace}/{resource}");
-        let path = format!("{collection}/{name}");
-        Self { namespace: namespace.to_owned(), name, collection, path }
-    }
-}
-
-/// The names of everything that the population holds.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Names(pub(super) Population);
-
-impl Names {
-    pub(super) fn namespace(self, index: usize) -> String {
-        format!("shop-{:02}", index % self.0.namespaces.max(1))
-    }
-
-    pub(super) fn node(self, index: usize) -> String {
-        format!("node-{:04}", index % self.0.nodes.max(1))
-    }
-
-    pub(super) fn pod(self, index: usize) -> Place {
-        Place::new("/api/v1", "pods", &self.namespace(index), format!("web-{index:05}"))
-    }
-
-    pub(super) fn config_map(self, index: usize) -> Place {
-        Place::new("/api/v1", "configmaps", &self.namespace(index), format!("settings-{index}"))
-    }
-
-    pub(super) fn secret(self, index: usize) -> Place {
-        Place::new("/api/v1", "secrets", &self.namespace(index), format!("credentials-{index}"))
-    }
-
-    pub(super) fn deployment(self, index: usize) -> Place {
-        Place::new("/apis/apps/v1", "deployments", &self.namespace(index), format!("cart-{index}"))
-    }
-}
 
 /// An Event that may be counted up.
 #[derive(Debug, Clone)]
@@ -209,6 +68,7 @@ pub(super) struct Plan {
     back: VecDeque<(u64, Step)>,
     definitions: Vec<Definition>,
     next_definition: u64,
+    definition_due: u64,
     events: VecDeque<Event>,
 }
 
@@ -222,6 +82,7 @@ impl Plan {
             back: VecDeque::new(),
             definitions: Vec::new(),
             next_definition: 0,
+            definition_due: 0,
             events: VecDeque::new(),
         }
     }
@@ -250,7 +111,9 @@ impl Plan {
     }
 
     fn choose(&mut self) -> Kind {
-        let mut drawn = self.random.below(MIX.iter().map(|(_, weight)| weight).sum());
+        let mut drawn = self
+            .random
+            .below(MIX.iter().map(|(_, weight)| weight).sum());
         for (kind, weight) in MIX {
             if drawn < weight {
                 return kind;
@@ -274,7 +137,11 @@ impl Plan {
         let restarts = self.random.below(6);
         let status = objects::pod_status(self.step, restarts);
         let write = Write::merge(&format!("{}/status", pod.path), status).by("kubelet");
-        Step { kind: Kind::PodStatus, key: pod.path, writes: vec![write] }
+        Step {
+            kind: Kind::PodStatus,
+            key: pod.path,
+            writes: vec![write],
+        }
     }
 
     fn pod_again(&mut self) -> Step {
@@ -282,43 +149,73 @@ impl Plan {
         let pod = self.names.pod(index);
         let mut writes = vec![Write::create(&pod.collection, self.pod_body(index))];
         if self.options.owns_statuses {
-            writes.push(Write::merge(&format!("{}/status", pod.path), objects::pod_status(self.step, 0)));
+            writes.push(Write::merge(
+                &format!("{}/status", pod.path),
+                objects::pod_status(self.step, 0),
+            ));
         }
         self.away_and_back(Kind::PodAgain, pod, writes)
     }
 
     fn pod_body(&self, index: usize) -> Value {
-        let Place { name, namespace, .. } = self.names.pod(index);
-        objects::pod(&name, &namespace, &self.names.node(index), self.options.pod_bytes)
+        let Place {
+            name, namespace, ..
+        } = self.names.pod(index);
+        objects::pod(
+            &name,
+            &namespace,
+            &self.names.node(index),
+            self.options.pod_bytes,
+        )
     }
 
     fn config_map(&mut self, kind: Kind) -> Step {
         let index = self.index(self.names.0.config_maps);
         let place = self.names.config_map(index);
         let times = if kind == Kind::ConfigMapTwice { 2 } else { 1 };
-        let manager = ["argocd-controller", "helm", "kubectl-edit"].get(index % 3).copied().unwrap_or("helm");
+        let manager = ["argocd-controller", "helm", "kubectl-edit"]
+            .get(index % 3)
+            .copied()
+            .unwrap_or("helm");
         let writes = (0..times)
             .map(|time| {
                 let data = objects::config_data(&place.name, self.step * 2 + time);
                 Write::merge(&place.path, json!({"data": data})).by(manager)
             })
             .collect();
-        Step { kind, key: place.path, writes }
+        Step {
+            kind,
+            key: place.path,
+            writes,
+        }
     }
 
     fn config_map_again(&mut self) -> Step {
         let index = self.index(self.names.0.config_maps);
         let place = self.names.config_map(index);
-        let body = objects::config_map(&place.name, &place.namespace, self.step, &self.options.canary);
+        let body = objects::config_map(
+            &place.name,
+            &place.namespace,
+            self.step,
+            &self.options.canary,
+        );
         let writes = vec![Write::create(&place.collection, body)];
         self.away_and_back(Kind::ConfigMapAgain, place, writes)
     }
 
     /// Deletes an object now and has `writes` make it again some steps later.
     fn away_and_back(&mut self, kind: Kind, place: Place, writes: Vec<Write>) -> Step {
-        let back = Step { kind, key: place.path.clone(), writes };
+        let back = Step {
+            kind,
+            key: place.path.clone(),
+            writes,
+        };
         self.back.push_back((self.step + BACK_AFTER_STEPS, back));
-        Step { kind, writes: vec![Write::delete(&place.path)], key: place.path }
+        Step {
+            kind,
+            writes: vec![Write::delete(&place.path)],
+            key: place.path,
+        }
     }
 
     fn secret(&mut self) -> Step {
@@ -326,7 +223,11 @@ impl Plan {
         let place = self.names.secret(index);
         let values = objects::secret_values(index, self.step, &self.options.canary);
         let write = Write::merge(&place.path, json!({"stringData": values})).by("rotator");
-        Step { kind: Kind::Secret, key: place.path, writes: vec![write] }
+        Step {
+            kind: Kind::Secret,
+            key: place.path,
+            writes: vec![write],
+        }
     }
 
     fn deployment(&mut self, kind: Kind) -> Step {
@@ -339,7 +240,11 @@ impl Plan {
             json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}})
         };
         let write = Write::strategic(&place.path, body).by("kubectl-set");
-        Step { kind, key: place.path, writes: vec![write] }
+        Step {
+            kind,
+            key: place.path,
+            writes: vec![write],
+        }
     }
 
     fn event(&mut self, kind: Kind) -> Step {
@@ -348,9 +253,15 @@ impl Plan {
         let is_core = kind == Kind::CoreEvent;
         let name = format!("{}.{:x}", pod.name, self.step);
         let (prefix, body) = if is_core {
-            ("/api/v1", objects::core_event(&name, &pod.namespace, &pod.name, self.step))
+            (
+                "/api/v1",
+                objects::core_event(&name, &pod.namespace, &pod.name, self.step),
+            )
         } else {
-            ("/apis/events.k8s.io/v1", objects::new_event(&name, &pod.namespace, &pod.name, self.step))
+            (
+                "/apis/events.k8s.io/v1",
+                objects::new_event(&name, &pod.namespace, &pod.name, self.step),
+            )
         };
         let place = Place::new(prefix, "events", &pod.namespace, name);
         let mut write = Write::create(&place.collection, body);
@@ -358,8 +269,16 @@ impl Plan {
         if self.events.len() == EVENTS_REMEMBERED {
             self.events.pop_front();
         }
-        self.events.push_back(Event { path: place.path.clone(), count: 1, is_core });
-        Step { kind, key: place.path, writes: vec![write] }
+        self.events.push_back(Event {
+            path: place.path.clone(),
+            count: 1,
+            is_core,
+        });
+        Step {
+            kind,
+            key: place.path,
+            writes: vec![write],
+        }
     }
 
     fn counted_event(&mut self) -> Step {
@@ -374,7 +293,11 @@ impl Plan {
             json!({"series": {"count": event.count, "lastObservedTime": objects::micro_time(self.step)}})
         };
         let write = Write::merge(&event.path, body);
-        Step { kind: Kind::CountedEvent, key: event.path.clone(), writes: vec![write] }
+        Step {
+            kind: Kind::CountedEvent,
+            key: event.path.clone(),
+            writes: vec![write],
+        }
     }
 
     fn node(&mut self) -> Step {
@@ -382,7 +305,8 @@ impl Plan {
         let path = format!("/api/v1/nodes/{}", self.names.node(index));
         let write = if self.random.below(2) == 0 {
             let cordoned = self.random.below(2) == 0;
-            Write::strategic(&path, json!({"spec": {"unschedulable": cordoned}})).by("kubectl-cordon")
+            Write::strategic(&path, json!({"spec": {"unschedulable": cordoned}}))
+                .by("kubectl-cordon")
         } else {
             let condition = json!({
                 "type": "KernelDeadlock", "status": if self.random.below(2) == 0 { "True" } else { "False" },
@@ -392,48 +316,78 @@ impl Plan {
             let body = json!({"status": {"conditions": [condition]}});
             Write::strategic(&format!("{path}/status"), body).by("node-problem-detector")
         };
-        Step { kind: Kind::Node, key: path, writes: vec![write] }
+        Step {
+            kind: Kind::Node,
+            key: path,
+            writes: vec![write],
+        }
     }
 
     fn definition(&mut self) -> Step {
+        if self.step < self.definition_due {
+            return self.pod_status();
+        }
+        self.definition_due = self.step + self.steps_in(DEFINITION_EVERY);
         let collection = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
         if self.definitions.len() < DEFINITIONS_AT_ONCE {
             let number = self.next_definition;
             self.next_definition += 1;
-            self.definitions.push(Definition { number, since: self.step, resources: 0 });
+            self.definitions.push(Definition {
+                number,
+                since: self.step,
+                resources: 0,
+            });
             let write = Write::create(collection, objects::definition(number));
-            return Step { kind: Kind::Definition, key: collection.to_owned(), writes: vec![write] };
+            return Step {
+                kind: Kind::Definition,
+                key: collection.to_owned(),
+                writes: vec![write],
+            };
         }
         let oldest = self.definitions.remove(0);
         let path = format!("{collection}/things{}.{GROUP}", oldest.number);
-        Step { kind: Kind::Definition, key: collection.to_owned(), writes: vec![Write::delete(&path)] }
+        Step {
+            kind: Kind::Definition,
+            key: collection.to_owned(),
+            writes: vec![Write::delete(&path)],
+        }
     }
 
     fn custom_resource(&mut self) -> Step {
-        // Steps and changes are nearly the same; a little too late does no harm.
-        let settling = self.options.changes_per_second * DEFINITION_SETTLES_IN.as_secs_f64();
-        let step = self.step;
+        let (step, settling) = (self.step, self.steps_in(DEFINITION_SETTLES_IN));
+        let is_settled = |definition: &Definition| step - definition.since > settling;
         let settled: Vec<usize> = (0..self.definitions.len())
-            .filter(|index| self.definitions.get(*index).is_some_and(|d| (step - d.since) as f64 > settling))
+            .filter(|index| self.definitions.get(*index).is_some_and(is_settled))
             .collect();
         let index = self.index(settled.len());
-        let namespace = self.names.namespace(index);
-        let choice = self.random.below(3);
-        let Some(definition) = settled.get(index).and_then(|index| self.definitions.get_mut(*index)) else {
+        let (names, choice) = (self.names, self.random.below(3));
+        let Some(definition) = settled
+            .get(index)
+            .and_then(|index| self.definitions.get_mut(*index))
+        else {
             return self.definition_or_status();
         };
-        let (prefix, resource) = (format!("/apis/{GROUP}/v1"), format!("things{}", definition.number));
+        let namespace = names.namespace(usize::try_from(definition.number).unwrap_or(0));
+        let (prefix, resource) = (
+            format!("/apis/{GROUP}/v1"),
+            format!("things{}", definition.number),
+        );
         let at = |n: u64| Place::new(&prefix, &resource, &namespace, format!("thing-{n}"));
         let (place, write) = match (choice, definition.resources) {
             (0, _) | (_, 0) => {
                 definition.resources += 1;
                 let place = at(definition.resources);
-                let body = objects::custom_resource(definition.number, &place.name, &namespace, step);
+                let body =
+                    objects::custom_resource(definition.number, &place.name, &namespace, step);
                 (place.clone(), Write::create(&place.collection, body))
             }
             (1, newest) => {
                 let place = at(newest);
-                (place.clone(), Write::merge(&place.path, json!({"spec": {"version": step}})).by("thing-operator"))
+                (
+                    place.clone(),
+                    Write::merge(&place.path, json!({"spec": {"version": step}}))
+                        .by("thing-operator"),
+                )
             }
             (_, newest) => {
                 definition.resources -= 1;
@@ -441,12 +395,27 @@ impl Plan {
                 (place.clone(), Write::delete(&place.path))
             }
         };
-        Step { kind: Kind::CustomResource, key: place.path, writes: vec![write] }
+        Step {
+            kind: Kind::CustomResource,
+            key: place.path,
+            writes: vec![write],
+        }
+    }
+
+    /// About how many steps fall into `time`; a step with two writes takes longer, which does no harm.
+    fn steps_in(&self, time: Duration) -> u64 {
+        let steps = self.options.changes_per_second * time.as_secs_f64();
+        // A float to integer cast saturates, so a senseless rate gives a senseless wait, not a panic.
+        steps.max(0.0) as u64
     }
 
     /// While there is no settled definition: makes the first one, then does something else.
     fn definition_or_status(&mut self) -> Step {
-        if self.definitions.is_empty() { self.definition() } else { self.pod_status() }
+        if self.definitions.is_empty() {
+            self.definition()
+        } else {
+            self.pod_status()
+        }
     }
 }
 
@@ -469,10 +438,15 @@ impl Random {
 mod tests {
     use std::collections::BTreeSet;
 
+    use http::Method;
+
     use super::*;
 
     fn steps(seed: u64, count: usize) -> Vec<Step> {
-        let mut plan = Plan::new(ChurnOptions { seed, ..ChurnOptions::default() });
+        let mut plan = Plan::new(ChurnOptions {
+            seed,
+            ..ChurnOptions::default()
+        });
         (0..count).map(|_| plan.next()).collect()
     }
 
@@ -492,8 +466,14 @@ mod tests {
     fn makes_again_under_the_same_name_what_it_deletes() {
         let steps = steps(3, 3000);
         let pods = || steps.iter().filter(|step| step.kind == Kind::PodAgain);
-        let gone: Vec<&str> = pods().filter(|s| s.writes[0].method == Method::DELETE).map(|s| s.key.as_str()).collect();
-        let made: Vec<&str> = pods().filter(|s| s.writes[0].method == Method::POST).map(|s| s.key.as_str()).collect();
+        let gone: Vec<&str> = pods()
+            .filter(|s| s.writes[0].method == Method::DELETE)
+            .map(|s| s.key.as_str())
+            .collect();
+        let made: Vec<&str> = pods()
+            .filter(|s| s.writes[0].method == Method::POST)
+            .map(|s| s.key.as_str())
+            .collect();
         assert!(!gone.is_empty());
         assert_eq!(gone[..made.len()], made[..]);
         assert!(gone.len() - made.len() < 10, "the rest are still to come");
