@@ -3,6 +3,7 @@
 //! Not here: watching a cluster (`record`), what a change means (`observe`), JSON for people (`api`). No SQL type, file path or day
 //! appears in the trait; the SQLite engine and the in-memory model honour one conformance suite.
 
+mod codec;
 mod journal;
 
 pub use journal::{
