@@ -61,10 +61,10 @@ pub(crate) enum Coding {
     Dictionary(u32),
     /// Against the object's version before.
     Previous,
-    /// Against an earlier version of the object, so many positions back.
-    Earlier(u64),
-    /// Against a version of another object, so many positions back.
-    Sibling(u64),
+    /// Against another version of the object, so many rows back (negative: on).
+    Earlier(i64),
+    /// Against a version of another object, so many rows back (negative: on).
+    Sibling(i64),
     /// Equal to the object's version before; no frame follows.
     Same,
 }
@@ -161,7 +161,7 @@ impl Facts {
             put_signed(out, generation);
         }
         if let Coding::Earlier(value) | Coding::Sibling(value) = self.coding {
-            put(out, value);
+            put_signed(out, value);
         }
         if let Coding::Dictionary(generation) = self.coding {
             put(out, u64::from(generation));
@@ -275,8 +275,8 @@ fn take_coding(input: &mut &[u8], number: u8) -> Option<Coding> {
         1 => Coding::Alone,
         2 => Coding::Dictionary(u32::try_from(take(input)?).ok()?),
         3 => Coding::Previous,
-        4 => Coding::Earlier(take(input)?),
-        5 => Coding::Sibling(take(input)?),
+        4 => Coding::Earlier(take_signed(input)?),
+        5 => Coding::Sibling(take_signed(input)?),
         6 => Coding::Same,
         _ => return None,
     })
@@ -365,7 +365,7 @@ mod tests {
     fn codings() -> impl Strategy<Value = Coding> {
         prop_oneof![
             Just(Coding::Absent), Just(Coding::Alone), Just(Coding::Previous), Just(Coding::Same),
-            any::<u32>().prop_map(Coding::Dictionary), any::<u64>().prop_map(Coding::Earlier), any::<u64>().prop_map(Coding::Sibling),
+            any::<u32>().prop_map(Coding::Dictionary), any::<i64>().prop_map(Coding::Earlier), any::<i64>().prop_map(Coding::Sibling),
         ]
     }
 
@@ -395,7 +395,7 @@ mod tests {
         #[test]
         fn refuses_or_reads_any_bytes_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             drop(Facts::take(&mut &bytes[..], start()));
-            drop(take_mark(&mut &bytes[..], start()));
+            let _ = take_mark(&mut &bytes[..], start());
         }
     }
 
