@@ -67,6 +67,7 @@ mod tests {
             cache.put("other", round, 3);
             assert_eq!(cache.get(&"used"), Some(0));
             cache.put("another", round, 2);
+            assert_eq!(cache.get(&"used"), Some(0));
         }
         cache.put("big", 1, 4);
         cache.put("bigger", 1, 4);
