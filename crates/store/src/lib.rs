@@ -4,11 +4,15 @@
 //! appears in the trait; the SQLite engine and the in-memory model honour one conformance suite.
 
 mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod journal;
+mod memory;
 mod sqlite;
 
 pub use journal::{
     Appended, Batch, BodyDetail, Checkpoint, ConsumerCursor, Head, Journal, ObjectsPage, Oldest, Page, ReadQuery, Retained,
     RetentionPolicy, SegmentState, SegmentSummary, StoreError, WriterEpoch,
 };
+pub use memory::MemoryJournal;
 pub use sqlite::{DamagedFile, DirectoryLock, OpenOptions, OpenReport, SqliteJournal};
