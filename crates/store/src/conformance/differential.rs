@@ -114,7 +114,7 @@ impl Pair<'_> {
         both("cursors", &|journal| format!("{:?}", histories::CONSUMERS.map(|consumer| journal.cursor(consumer).ok())))?;
         both("heads", &|journal| format!("{:#?}", journal.heads(&WatchScope::default())))?;
         both("segments", &segments)?;
-        let first = model.oldest().ok().flatten().map_or(0, |oldest| oldest.seq.0.saturating_sub(1));
+        let first = model.oldest().ok().flatten().map_or(0, |oldest| oldest.seq.0.saturating_sub(2));
         for at in (first..=model.watermark().0 + 1).map(Seq) {
             for object in histories::objects() {
                 both(&format!("state of {object:?} at {at}"), &|journal| answer(journal, &Asked::State(object.clone(), at)))?;
