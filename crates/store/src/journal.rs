@@ -252,6 +252,20 @@ pub enum StoreError {
         /// The oldest that is left.
         oldest: Oldest,
     },
+    /// An import where there is something already.
+    #[error("data directory `{dir}` is not empty; import into an empty one")]
+    NotEmpty {
+        /// The directory.
+        dir: String,
+    },
+    /// An export could not be written, or what was to be imported is none, is cut or damaged.
+    #[error("{step}: {reason}")]
+    Stream {
+        /// What we were doing, such as `failed to import line 7`.
+        step: String,
+        /// What does not hold.
+        reason: String,
+    },
     /// The engine failed.
     #[error("{step}: {reason}")]
     Engine {

@@ -7,9 +7,10 @@
 pub mod conformance;
 mod journal;
 mod memory;
+pub mod stream;
 
 pub use journal::{
     Appended, Batch, BodyDetail, Checkpoint, ConsumerCursor, Head, Journal, ObjectsPage, Oldest, Page, ReadQuery, Retained,
     RetentionPolicy, SegmentState, SegmentSummary, StoreError, WriterEpoch,
 };
-pub use memory::MemoryJournal;
+pub use memory::{MemoryImport, MemoryJournal};
