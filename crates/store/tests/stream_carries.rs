@@ -3,7 +3,6 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use proreus_model::{Change, JournalId, Mark, MarkKind, ObjectId, Origin, Record, Seq, Verb, WatchScope};
 use proreus_store::stream::{Carried, Exporting, export, import};
@@ -157,27 +156,25 @@ fn tells_progress_up_to_the_whole() {
 #[test]
 fn exports_one_watermark_while_appends_go_on() {
     let journal = MemoryJournal::new();
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|threads| {
-        threads.spawn(|| {
-            let epoch = journal.begin_epoch().unwrap();
-            let mut seq = 0;
-            while !stop.load(Ordering::Acquire) {
-                seq += 3;
-                let record = change("2026-11-20T10:00:00Z", Verb::Update, "a", Some(b"{}"));
-                let cursor = ConsumerCursor { consumer: "doctor".to_owned(), seq: Seq(seq), state: vec![] };
-                let batch = Batch { records: vec![record; 3], cursors: vec![cursor], ..Batch::default() };
-                journal.append(epoch, &batch).unwrap();
-            }
-        });
-        for _ in 0..20 {
-            let (copy, carried) = imported(&exported(&journal)).unwrap();
-            assert_eq!(carried.records, copy.watermark().0);
-            let cursor = copy.cursor("doctor").unwrap().map_or(Seq(0), |cursor| cursor.seq);
-            assert_eq!(cursor, copy.watermark(), "the cursor is of the exported watermark");
-        }
-        stop.store(true, Ordering::Release);
-    });
+    let epoch = journal.begin_epoch().unwrap();
+    let append = || {
+        let cursor = ConsumerCursor { consumer: "doctor".to_owned(), seq: Seq(journal.watermark().0 + 100), state: vec![] };
+        let records = vec![change("2026-11-20T10:00:00Z", Verb::Update, "a", Some(b"{}")); 100];
+        journal.append(epoch, &Batch { records, cursors: vec![cursor], ..Batch::default() }).unwrap();
+    };
+    (0..5).for_each(|_| append());
+    let mut stream = Vec::new();
+    let mut told = 0;
+    export(&journal, &mut stream, &mut |_, _| {
+        told += 1;
+        append();
+    })
+    .unwrap();
+    assert!(told > 3, "appends went on between the pages");
+    let (copy, carried) = imported(&stream).unwrap();
+    assert_eq!((copy.watermark(), carried.records), (Seq(500), 500));
+    assert_eq!(copy.cursor("doctor").unwrap().map(|cursor| cursor.seq), Some(Seq(500)), "the cursor is of the exported watermark");
+    assert_eq!(journal.watermark(), Seq(500 + 100 * told));
 }
 
 #[test]
