@@ -9,10 +9,11 @@ pub mod conformance;
 mod journal;
 mod memory;
 mod sqlite;
+pub mod stream;
 
 pub use journal::{
     Appended, Batch, BodyDetail, Checkpoint, ConsumerCursor, Head, Journal, ObjectsPage, Oldest, Page, ReadQuery, Retained,
     RetentionPolicy, SegmentState, SegmentSummary, StoreError, WriterEpoch,
 };
-pub use memory::MemoryJournal;
+pub use memory::{MemoryImport, MemoryJournal};
 pub use sqlite::{DamagedFile, DirectoryLock, OpenOptions, OpenReport, SqliteJournal};
