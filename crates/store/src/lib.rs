@@ -3,10 +3,12 @@
 //! Not here: watching a cluster (`record`), what a change means (`observe`), JSON for people (`api`). No SQL type, file path or day
 //! appears in the trait; the SQLite engine and the in-memory model honour one conformance suite.
 
+mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod journal;
 mod memory;
+mod sqlite;
 pub mod stream;
 
 pub use journal::{
@@ -14,3 +16,4 @@ pub use journal::{
     RetentionPolicy, SegmentState, SegmentSummary, StoreError, WriterEpoch,
 };
 pub use memory::{MemoryImport, MemoryJournal};
+pub use sqlite::{DamagedFile, DirectoryLock, OpenOptions, OpenReport, SqliteJournal};
