@@ -45,10 +45,12 @@ pub enum Authenticator {
 /// A file of bearer tokens: one a line, optionally `name:token`; `#` starts a comment line.
 pub struct TokenFile {
     path: PathBuf,
-    known: Mutex<Option<(Stamp, Vec<(String, Secret)>)>>,
+    known: Mutex<Option<Known>>,
 }
 
 type Stamp = (SystemTime, u64);
+/// The names and tokens of the file, as of its stamp.
+type Known = (Stamp, Vec<(String, Secret)>);
 
 /// A token; it has no way to be printed.
 struct Secret(Vec<u8>);
@@ -93,7 +95,7 @@ impl TokenFile {
         Ok((meta.modified().map_err(fail)?, meta.len()))
     }
 
-    fn read(&self) -> Result<(Stamp, Vec<(String, Secret)>), String> {
+    fn read(&self) -> Result<Known, String> {
         let stamp = self.stamp()?;
         if stamp.1 > MAX_TOKEN_FILE_BYTES {
             return Err(format!("token file `{}` is larger than {MAX_TOKEN_FILE_BYTES} bytes", self.path.display()));

@@ -7,6 +7,8 @@ mod audit;
 mod changes;
 mod objects;
 mod range;
+mod selection;
+mod state_cursor;
 mod view;
 
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use proreus_store::{BodyDetail, Journal, ReadQuery};
 pub use audit::{AUDIT_USER, AuditAnswer, AuditObjectAnswer, AuditQuestion};
 pub use changes::{ChangesAnswer, ChangesQuestion, MarksAnswer, MarksQuestion, RecordsAnswer};
 pub use objects::{DiffAnswer, HistoryQuestion, ObjectAnswer, ObjectQuestion, ObjectRef, StateAnswer, StateQuestion};
+pub use selection::{Selection, group_of};
+pub use state_cursor::StateCursor;
 pub use view::{ChangeView, RecordView, parse_body};
 
 use crate::AppError;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::range::check_limit;
 use super::view::parse_body;
-use super::{ChangeView, ChangesAnswer, ChangesQuestion, PAGE_BYTES_MAX, Questions};
+use super::{ChangeView, ChangesAnswer, ChangesQuestion, PAGE_BYTES_MAX, Questions, StateCursor};
 use crate::kinds::{KindQuery, resolve_kind};
 use crate::{AppError, Moment};
 
@@ -89,6 +89,14 @@ pub struct StateAnswer {
     pub items: Vec<ChangeView>,
     /// Whether more match.
     pub more: bool,
+}
+
+impl StateAnswer {
+    /// Where the next page of the same moment begins, when there is one.
+    pub fn next(&self) -> Option<StateCursor> {
+        let last = self.items.last().filter(|_| self.more)?;
+        Some(StateCursor { at: self.at.clone(), after: last.change.object.clone() })
+    }
 }
 
 /// The difference between two versions.
