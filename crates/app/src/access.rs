@@ -48,6 +48,9 @@ pub struct TokenFile {
     known: Mutex<Option<Known>>,
 }
 
+/// The tokens by name, and the state of the file they were read from.
+type Known = (Stamp, Vec<(String, Secret)>);
+
 type Stamp = (SystemTime, u64);
 /// The names and tokens of the file, as of its stamp.
 type Known = (Stamp, Vec<(String, Secret)>);

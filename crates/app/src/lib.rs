@@ -5,6 +5,7 @@
 
 pub mod access;
 mod application;
+pub mod config;
 mod error;
 mod kinds;
 mod moment;

@@ -3,6 +3,8 @@
 //! Not here: watching a cluster (`record`), what a change means (`observe`), JSON for people (`api`). No SQL type, file path or day
 //! appears in the trait; the SQLite engine and the in-memory model honour one conformance suite.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod journal;
 mod memory;
 
