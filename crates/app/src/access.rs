@@ -52,8 +52,6 @@ pub struct TokenFile {
 type Known = (Stamp, Vec<(String, Secret)>);
 
 type Stamp = (SystemTime, u64);
-/// The names and tokens of the file, as of its stamp.
-type Known = (Stamp, Vec<(String, Secret)>);
 
 /// A token; it has no way to be printed.
 struct Secret(Vec<u8>);
