@@ -5,13 +5,12 @@
 mod bench_binaries;
 mod bench_modules;
 mod bench_up;
+mod tidy;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-// Each chore is named as it is called, and the first ones all concern the bench.
-#[allow(clippy::enum_variant_names)]
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Chores of the repository")]
 enum Chore {
@@ -21,6 +20,8 @@ enum Chore {
     BenchModules(bench_modules::Args),
     /// Run the test bench by hand until Ctrl-C.
     BenchUp(bench_up::Args),
+    /// Prove that the repository keeps its own rules: the map, the edges between crates, lengths, names, purity, words and links.
+    Tidy(tidy::Args),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +39,7 @@ fn run(chore: &Chore) -> anyhow::Result<()> {
         Chore::BenchBinaries(args) => bench_binaries::run(args),
         Chore::BenchModules(args) => bench_modules::run(args),
         Chore::BenchUp(args) => bench_up::run(args),
+        Chore::Tidy(args) => tidy::run(args),
     }
 }
 
