@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use proreus_model::{Filter, Order, Record, Seq, SeqRange, Verb};
-use proreus_playground::{Playground, PlaygroundError, PlaygroundOptions, Player, Scenario, ScenarioClock};
+use proreus_playground::{Player, Playground, PlaygroundError, PlaygroundOptions, Scenario, ScenarioClock};
 use proreus_record::{ClusterSource, Connection, RecorderSettings, connect};
 use proreus_store::{BodyDetail, Journal, ReadQuery, StoreError};
 use serde::Serialize;
@@ -145,7 +145,8 @@ impl Demo {
         let flags = Overrides { data_dir: Some(data_dir.display().to_string()), ..Overrides::default() };
         let settings: Settings = resolve(None, &Overrides::default(), &flags).map_err(ServiceError::Config)?;
         let source = source_of(&playground).await?;
-        let inputs = ServiceInputs { settings, clusters: vec![source], clock: clock.clone(), config: None, recorder: RecorderSettings::default() };
+        let inputs =
+            ServiceInputs { settings, clusters: vec![source], clock: clock.clone(), config: None, recorder: RecorderSettings::default() };
         let service = Service::start(inputs).await?;
         Ok(Self { playground, player, clock, service, start, end, seed, data_dir })
     }

@@ -49,7 +49,7 @@ impl AppError {
     }
 }
 
-fn store_hint(error: &StoreError) -> String {
+pub(crate) fn store_hint(error: &StoreError) -> String {
     match error {
         StoreError::Locked { .. } => "wait for the other process to end, or give another --data-dir".to_owned(),
         StoreError::Newer { .. } => "use the newer program that wrote it; nothing was changed".to_owned(),

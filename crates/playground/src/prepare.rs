@@ -22,7 +22,8 @@ pub(crate) fn for_create(_cluster: &mut Cluster, target: &Target, value: &mut Va
 }
 
 /// Fields of metadata that a client cannot change.
-const FIXED: &[&str] = &["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "generateName"];
+const FIXED: &[&str] =
+    &["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "generateName"];
 
 /// Prepares a further version: identity stays, and only the part that this endpoint writes changes.
 pub(crate) fn for_update(target: &Target, before: &Value, value: &mut Value) {

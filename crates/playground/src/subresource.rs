@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::response::Response;
 use ::http::StatusCode;
+use axum::response::Response;
 use serde_json::json;
 
 use crate::cluster::Target;

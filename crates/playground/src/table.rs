@@ -9,9 +9,7 @@ use crate::{render, time, tree};
 /// A table of objects, already in the dialect of the target.
 pub(crate) fn table<'a>(target: &Target, objects: impl Iterator<Item = &'a Value>, with_columns: bool, now: Timestamp) -> Value {
     let rows: Vec<Value> = objects
-        .map(|object| {
-            json!({"cells": [tree::text(object, "/metadata/name"), age(object, now)], "object": render::partial(object)})
-        })
+        .map(|object| json!({"cells": [tree::text(object, "/metadata/name"), age(object, now)], "object": render::partial(object)}))
         .collect();
     let _ = target;
     let columns = json!([

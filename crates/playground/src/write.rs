@@ -36,7 +36,10 @@ pub(crate) fn decode(target: &Target, mut body: Value) -> Result<Value, ApiError
             None => format!("{kind}.{version}."),
         };
         let (got, wanted) = (seen(&expected, &kind), seen(&expected, &target.def.kind));
-        return Err(ApiError::bad_request(format!("{} in version {:?} cannot be handled as a {}: no kind {kind:?} is registered for version {expected:?}; got {got}, expected {wanted}", kind, target.version, target.def.kind)));
+        return Err(ApiError::bad_request(format!(
+            "{} in version {:?} cannot be handled as a {}: no kind {kind:?} is registered for version {expected:?}; got {got}, expected {wanted}",
+            kind, target.version, target.def.kind
+        )));
     }
     tree::put(&mut body, &["apiVersion"], expected);
     tree::put(&mut body, &["kind"], target.def.kind.clone());
@@ -75,7 +78,8 @@ const GENERATED_BASE: usize = 58;
 
 impl Cluster {
     fn who(&self, target: &Target, writer: &Writer, apply: bool) -> Who {
-        let subresource = if target.subresource == "scale" || target.subresource == "status" { target.subresource.clone() } else { String::new() };
+        let subresource =
+            if target.subresource == "scale" || target.subresource == "status" { target.subresource.clone() } else { String::new() };
         Who { manager: writer.manager.clone(), apply, api_version: target.def.api_version(&target.version), subresource }
     }
 
@@ -265,8 +269,35 @@ impl Cluster {
 /// Types that refuse a replacement that does not say which version it replaces.
 fn requires_version(target: &Target) -> bool {
     target.def.is_custom()
-        || matches!(target.def.kind.as_str(), "Lease" | "CustomResourceDefinition" | "APIService" | "PodDisruptionBudget" | "PriorityClass" | "EndpointSlice" | "HorizontalPodAutoscaler" | "ControllerRevision" | "Ingress" | "IngressClass" | "StorageClass" | "CSIDriver" | "CSINode" | "VolumeAttachment")
-            && !matches!(target.def.kind.as_str(), "PodDisruptionBudget" | "HorizontalPodAutoscaler" | "ControllerRevision" | "EndpointSlice" | "Ingress" | "IngressClass" | "StorageClass" | "CSIDriver" | "CSINode" | "PriorityClass")
+        || matches!(
+            target.def.kind.as_str(),
+            "Lease"
+                | "CustomResourceDefinition"
+                | "APIService"
+                | "PodDisruptionBudget"
+                | "PriorityClass"
+                | "EndpointSlice"
+                | "HorizontalPodAutoscaler"
+                | "ControllerRevision"
+                | "Ingress"
+                | "IngressClass"
+                | "StorageClass"
+                | "CSIDriver"
+                | "CSINode"
+                | "VolumeAttachment"
+        ) && !matches!(
+            target.def.kind.as_str(),
+            "PodDisruptionBudget"
+                | "HorizontalPodAutoscaler"
+                | "ControllerRevision"
+                | "EndpointSlice"
+                | "Ingress"
+                | "IngressClass"
+                | "StorageClass"
+                | "CSIDriver"
+                | "CSINode"
+                | "PriorityClass"
+        )
 }
 
 fn bump_generation(target: &Target, before: &Value, value: &mut Value) {

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use crate::recorder::ClusterSource;
+
 /// Name of a cluster that is reached by the service account of our pod and was given no other.
 const IN_CLUSTER_NAME: &str = "in-cluster";
 
@@ -19,6 +21,11 @@ pub enum Connection {
         path: Option<PathBuf>,
         /// Context.
         context: Option<String>,
+    },
+    /// By a kubeconfig given as text.
+    Inline {
+        /// YAML.
+        kubeconfig: String,
     },
     /// By the service account of the pod we run in.
     InCluster,
@@ -50,15 +57,6 @@ pub enum ConnectError {
     },
 }
 
-/// A cluster to watch.
-#[derive(Clone)]
-pub struct ClusterSource {
-    /// Configured name: an alias, never an identity.
-    pub alias: String,
-    /// How to talk to it.
-    pub client: Client,
-}
-
 /// Makes the client of a connection; `alias` names the cluster, else its context does.
 ///
 /// # Errors
@@ -66,6 +64,7 @@ pub struct ClusterSource {
 pub async fn connect(connection: &Connection, alias: Option<&str>) -> Result<ClusterSource, ConnectError> {
     let (config, name) = match connection {
         Connection::Kubeconfig { path, context } => from_kubeconfig(path.clone(), context.clone()).await?,
+        Connection::Inline { kubeconfig } => from_text(kubeconfig).await?,
         Connection::InCluster => (incluster()?, IN_CLUSTER_NAME.to_owned()),
         Connection::Default => match incluster() {
             Ok(config) => (config, IN_CLUSTER_NAME.to_owned()),
@@ -88,7 +87,21 @@ async fn from_kubeconfig(path: Option<PathBuf>, context: Option<String>) -> Resu
         None => Kubeconfig::read(),
     }
     .map_err(|error| fail(error.to_string()))?;
-    let chosen = context.clone().or_else(|| kubeconfig.current_context.clone());
+    context_of(kubeconfig, context, &fail).await
+}
+
+async fn from_text(text: &str) -> Result<(Config, String), ConnectError> {
+    let fail = |reason: String| ConnectError::Kubeconfig { path: None, reason };
+    let kubeconfig = Kubeconfig::from_yaml(text).map_err(|error| fail(error.to_string()))?;
+    context_of(kubeconfig, None, &fail).await
+}
+
+async fn context_of(
+    kubeconfig: Kubeconfig,
+    context: Option<String>,
+    fail: &impl Fn(String) -> ConnectError,
+) -> Result<(Config, String), ConnectError> {
+    let chosen = context.or_else(|| kubeconfig.current_context.clone());
     let Some(name) = chosen else { return Err(fail("it names no current context; name one with --context".to_owned())) };
     if !kubeconfig.contexts.iter().any(|entry| entry.name == name) {
         let known: Vec<&str> = kubeconfig.contexts.iter().map(|entry| entry.name.as_str()).collect();

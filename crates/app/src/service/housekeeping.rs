@@ -26,7 +26,10 @@ pub(super) struct Keeper {
 
 /// The retention that settings ask for.
 pub(super) fn policy_of(settings: &Settings) -> RetentionPolicy {
-    RetentionPolicy { max_age: Some(SignedDuration::from_hours(24 * i64::from(settings.retention_days))), max_bytes: settings.max_disk_bytes }
+    RetentionPolicy {
+        max_age: Some(SignedDuration::from_hours(24 * i64::from(settings.retention_days))),
+        max_bytes: settings.max_disk_bytes,
+    }
 }
 
 impl Keeper {
@@ -48,7 +51,6 @@ impl Keeper {
                 if tick.is_multiple_of(RETENTION_TICKS) || pressed {
                     self.retain();
                 }
-                self.tend();
                 tick += 1;
                 std::thread::sleep(TICK);
             }
@@ -60,12 +62,6 @@ impl Keeper {
             Ok(done) if done.removed.is_empty() => {}
             Ok(done) => tracing::info!(days = ?done.removed, bytes = done.freed_bytes, "old days were removed"),
             Err(error) => tracing::error!(%error, "old days could not be removed; the next pass tries again"),
-        }
-    }
-
-    fn tend(&self) {
-        if let Err(error) = self.journal.tend() {
-            tracing::error!(%error, "background work on the journal failed; the next pass tries again");
         }
     }
 }
