@@ -38,7 +38,11 @@ pub(super) fn state(published: &Published, object: &ObjectId, at: Seq, detail: B
     refuse_gone(published, at)?;
     let Some(newest) = published.day_index(at.0) else { return Ok(None) };
     let days = published.days.get(..=newest).unwrap_or_default();
-    if object.uid.is_empty() { newest_incarnation(published, days, object, at, detail) } else { last_change(published, days, object, at, detail) }
+    if object.uid.is_empty() {
+        newest_incarnation(published, days, object, at, detail)
+    } else {
+        last_change(published, days, object, at, detail)
+    }
 }
 
 fn last_change(

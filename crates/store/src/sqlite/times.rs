@@ -70,7 +70,8 @@ fn read_cursor(row: &Row<'_>) -> rusqlite::Result<ConsumerCursor> {
 pub(super) fn cursors(day: &Day) -> Result<Vec<ConsumerCursor>, StoreError> {
     let connection = day.borrow()?;
     let step = "failed to read consumer positions";
-    let mut statement = connection.prepare_cached("SELECT consumer, seq, state FROM cursors ORDER BY consumer").or_fail(&day.place, step)?;
+    let mut statement =
+        connection.prepare_cached("SELECT consumer, seq, state FROM cursors ORDER BY consumer").or_fail(&day.place, step)?;
     let cursors = statement.query_map([], read_cursor).and_then(Iterator::collect);
     cursors.or_fail(&day.place, step)
 }
