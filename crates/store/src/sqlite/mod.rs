@@ -3,7 +3,6 @@
 //! Not here: watching, redaction, time (records bring theirs). Invariants: one process writes a directory; readers in this process and
 //! others never wait for the writer; a damaged day costs its own changes only.
 
-mod carry;
 mod day;
 mod encode;
 mod fault;
