@@ -4,7 +4,9 @@
 //! never falls along the sequence; a reader sees one watermark for the length of a call.
 
 use jiff::Timestamp;
-use proreus_model::{Change, Filter, JournalId, ObjectId, Order, Record, Recorded, ResourceVersion, Seq, SeqRange, WatchScope};
+use proreus_model::{
+    Change, ClusterId, Filter, JournalId, ObjectId, Order, Record, Recorded, ResourceType, ResourceVersion, Seq, SeqRange, WatchScope,
+};
 
 /// Number of the writer's tenure: a stale writer's append is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -328,8 +330,14 @@ pub trait Journal: Send + Sync {
     /// day than `heads` tells of.
     fn head(&self, object: &ObjectId) -> Result<Option<Head>, StoreError>;
 
+    /// The clusters of which anything is kept, oldest first.
+    fn clusters(&self) -> Result<Vec<ClusterId>, StoreError>;
+
+    /// The resource types of which anything is kept, each once, whatever the cluster.
+    fn types(&self) -> Result<Vec<ResourceType>, StoreError>;
+
     /// Watch positions of a cluster, or of all when it is empty.
-    fn checkpoints(&self, cluster: &proreus_model::ClusterId) -> Result<Vec<Checkpoint>, StoreError>;
+    fn checkpoints(&self, cluster: &ClusterId) -> Result<Vec<Checkpoint>, StoreError>;
 
     /// A consumer's position.
     fn cursor(&self, consumer: &str) -> Result<Option<ConsumerCursor>, StoreError>;

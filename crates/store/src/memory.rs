@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use proreus_model::{Change, ClusterId, Filter, JournalId, ObjectId, Record, Seq, SeqRange, Verb, WatchScope};
+use proreus_model::{Change, ClusterId, Filter, JournalId, ObjectId, Record, ResourceType, Seq, SeqRange, Verb, WatchScope};
 
 pub use self::carry::MemoryImport;
 use crate::journal::{
@@ -263,6 +263,14 @@ impl Journal for MemoryJournal {
 
     fn head(&self, object: &ObjectId) -> Result<Option<Head>, StoreError> {
         Ok(self.held().head(object))
+    }
+
+    fn clusters(&self) -> Result<Vec<ClusterId>, StoreError> {
+        Ok(self.held().clusters())
+    }
+
+    fn types(&self) -> Result<Vec<ResourceType>, StoreError> {
+        Ok(self.held().types())
     }
 
     fn checkpoints(&self, cluster: &ClusterId) -> Result<Vec<Checkpoint>, StoreError> {

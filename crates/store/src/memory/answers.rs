@@ -2,10 +2,10 @@
 //!
 //! No index, no cache, no cleverness: what stands here is what an engine's answer must equal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
-use proreus_model::{Change, Filter, ObjectId, Order, Record, Recorded, Seq, SeqRange, Verb, WatchScope};
+use proreus_model::{Change, ClusterId, Filter, ObjectId, Order, Record, Recorded, ResourceType, Seq, SeqRange, Verb, WatchScope};
 
 use super::matching::{matches_object, matches_record};
 use super::{Held, day_of, is_event};
@@ -121,6 +121,39 @@ impl Held {
             last(object)
         };
         change.filter(|change| self.is_head(change)).map(head_of)
+    }
+
+    /// Clusters of which a change or a living object is kept, by their oldest one.
+    pub(super) fn clusters(&self) -> Vec<ClusterId> {
+        let mut found = Vec::new();
+        for change in self.kept_changes() {
+            if !found.contains(&change.object.cluster) {
+                found.push(change.object.cluster.clone());
+            }
+        }
+        found
+    }
+
+    /// Resource types of which anything is kept, in order, each with the version seen last.
+    pub(super) fn types(&self) -> Vec<ResourceType> {
+        let mut found = BTreeMap::new();
+        for change in self.kept_changes() {
+            let key = (change.object.group.clone(), change.object.kind.clone(), change.resource.clone());
+            let namespaced = !change.object.namespace.is_empty();
+            found.insert(key, (change.version.clone(), namespaced));
+        }
+        let types = found.into_iter();
+        types.map(|((group, kind, resource), (version, namespaced))| ResourceType { group, version, kind, resource, namespaced }).collect()
+    }
+
+    fn kept_changes(&self) -> impl Iterator<Item = &Change> {
+        let recorded = self.records.values().filter_map(|record| match record {
+            Record::Change(change) => Some(change),
+            Record::Mark(_) => None,
+        });
+        let mut base: Vec<&Change> = self.base.values().collect();
+        base.sort_by_key(|change| change.seq);
+        base.into_iter().chain(recorded)
     }
 
     /// Alive, and for Events recorded today or yesterday, where today is the day of the last record.
