@@ -164,6 +164,8 @@ fn sweep(condition: &str, engine: &dyn Journal, model: &dyn Journal) -> Result<(
     for query in histories::paged() {
         both("pages", &|journal| follow(journal, query.clone()))?;
     }
+    both("clusters", &|journal| format!("{:?}", journal.clusters()))?;
+    both("types", &|journal| format!("{:?}", journal.types()))?;
     both("checkpoints", &|journal| format!("{:?}", journal.checkpoints(&"".into())))?;
     both("cursors", &|journal| format!("{:?}", histories::CONSUMERS.map(|consumer| journal.cursor(consumer).ok())))?;
     both("heads", &|journal| format!("{:#?}", journal.heads(&WatchScope::default())))?;
