@@ -1,1 +1,20 @@
 //! One method per use case; joins brains and hands.
+//!
+//! Not here: JSON, HTTP, terminals (`api`, `serve`, `cli`); decisions about clusters (`observe` and its siblings). Every interface reaches
+//! the same method with the same access predicate.
+
+pub mod access;
+mod application;
+pub mod config;
+mod error;
+mod kinds;
+mod moment;
+pub mod questions;
+pub mod status;
+
+pub use application::{Application, Readiness, blocking};
+pub use error::AppError;
+pub use kinds::{KindQuery, resolve_kind};
+pub use moment::{Moment, parse_moment};
+pub use proreus_model::Clock;
+pub use questions::Questions;

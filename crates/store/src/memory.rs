@@ -5,6 +5,7 @@
 //! holds what was alive (Events excepted) just before `oldest`.
 
 mod answers;
+mod carry;
 mod matching;
 
 use std::collections::BTreeMap;
@@ -14,8 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use proreus_model::{Change, ClusterId, Filter, JournalId, ObjectId, Record, Seq, SeqRange, Verb, WatchScope};
+use proreus_model::{Change, ClusterId, Filter, JournalId, ObjectId, Record, ResourceType, Seq, SeqRange, Verb, WatchScope};
 
+pub use self::carry::MemoryImport;
 use crate::journal::{
     Appended, Batch, BodyDetail, Checkpoint, ConsumerCursor, Head, Journal, ObjectsPage, Oldest, Page, ReadQuery, Retained,
     RetentionPolicy, SegmentSummary, StoreError, WriterEpoch,
@@ -261,6 +263,14 @@ impl Journal for MemoryJournal {
 
     fn head(&self, object: &ObjectId) -> Result<Option<Head>, StoreError> {
         Ok(self.held().head(object))
+    }
+
+    fn clusters(&self) -> Result<Vec<ClusterId>, StoreError> {
+        Ok(self.held().clusters())
+    }
+
+    fn types(&self) -> Result<Vec<ResourceType>, StoreError> {
+        Ok(self.held().types())
     }
 
     fn checkpoints(&self, cluster: &ClusterId) -> Result<Vec<Checkpoint>, StoreError> {

@@ -2,10 +2,10 @@
 //!
 //! No index, no cache, no cleverness: what stands here is what an engine's answer must equal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
-use proreus_model::{Change, Filter, ObjectId, Order, Record, Recorded, Seq, SeqRange, Verb, WatchScope};
+use proreus_model::{Change, ClusterId, Filter, ObjectId, Order, Record, Recorded, ResourceType, Seq, SeqRange, Verb, WatchScope};
 
 use super::matching::{matches_object, matches_record};
 use super::{Held, day_of, is_event};
@@ -84,15 +84,13 @@ impl Held {
         detail: BodyDetail,
     ) -> Result<ObjectsPage, StoreError> {
         self.refuse_gone(at)?;
-        let Some(today) = self.records.range(..=at).next_back().map(|(_, record)| day_of(record.recorded_at())) else {
-            return Ok(ObjectsPage::default());
-        };
+        let today = self.records.range(..=at).next_back().map(|(_, record)| day_of(record.recorded_at()));
         let mut alive = self
             .known_objects()
             .filter(|object| after.is_none_or(|after| *object > after))
             .filter_map(|object| self.last_change(object, at))
             .filter(|change| change.verb != Verb::Delete && matches_object(filter, change))
-            .filter(|change| !is_event(&change.object) || day_of(change.recorded_at) == today);
+            .filter(|change| !is_event(&change.object) || Some(day_of(change.recorded_at)) == today);
         let objects = alive
             .by_ref()
             .take(limit.max(1))
@@ -125,16 +123,49 @@ impl Held {
         change.filter(|change| self.is_head(change)).map(head_of)
     }
 
+    /// Clusters of which a change or a living object is kept, by their oldest one.
+    pub(super) fn clusters(&self) -> Vec<ClusterId> {
+        let mut found = Vec::new();
+        for change in self.kept_changes() {
+            if !found.contains(&change.object.cluster) {
+                found.push(change.object.cluster.clone());
+            }
+        }
+        found
+    }
+
+    /// Resource types of which anything is kept, in order, each with the version seen last.
+    pub(super) fn types(&self) -> Vec<ResourceType> {
+        let mut found = BTreeMap::new();
+        for change in self.kept_changes() {
+            let key = (change.object.group.clone(), change.object.kind.clone(), change.resource.clone());
+            let namespaced = !change.object.namespace.is_empty();
+            found.insert(key, (change.version.clone(), namespaced));
+        }
+        let types = found.into_iter();
+        types.map(|((group, kind, resource), (version, namespaced))| ResourceType { group, version, kind, resource, namespaced }).collect()
+    }
+
+    fn kept_changes(&self) -> impl Iterator<Item = &Change> {
+        let recorded = self.records.values().filter_map(|record| match record {
+            Record::Change(change) => Some(change),
+            Record::Mark(_) => None,
+        });
+        let mut base: Vec<&Change> = self.base.values().collect();
+        base.sort_by_key(|change| change.seq);
+        base.into_iter().chain(recorded)
+    }
+
     /// Alive, and for Events recorded today or yesterday, where today is the day of the last record.
     fn is_head(&self, change: &Change) -> bool {
         let yesterday = self.last_recorded_at.and_then(|last| day_of(last).yesterday().ok()).unwrap_or(Date::MIN);
         change.verb != Verb::Delete && (!is_event(&change.object) || day_of(change.recorded_at) >= yesterday)
     }
 
-    /// States of positions that retention took cannot be told any more.
+    /// States of positions that retention took cannot be told any more; the one just before the oldest record is what the base holds.
     fn refuse_gone(&self, at: Seq) -> Result<(), StoreError> {
         match self.oldest() {
-            Some(oldest) if oldest.seq > Seq(1) && at < oldest.seq => Err(StoreError::Gone { asked: at.0, oldest }),
+            Some(oldest) if at.0.saturating_add(1) < oldest.seq.0 => Err(StoreError::Gone { asked: at.0, oldest }),
             _ => Ok(()),
         }
     }
