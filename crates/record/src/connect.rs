@@ -62,7 +62,7 @@ pub enum ConnectError {
 /// # Errors
 /// When the configuration itself will not do. An unreachable cluster is no error here.
 pub async fn connect(connection: &Connection, alias: Option<&str>) -> Result<ClusterSource, ConnectError> {
-    let (config, name) = match connection {
+    let (mut config, name) = match connection {
         Connection::Kubeconfig { path, context } => from_kubeconfig(path.clone(), context.clone()).await?,
         Connection::Inline { kubeconfig } => from_text(kubeconfig).await?,
         Connection::InCluster => (incluster()?, IN_CLUSTER_NAME.to_owned()),
@@ -71,6 +71,8 @@ pub async fn connect(connection: &Connection, alias: Option<&str>) -> Result<Clu
             Err(_) => from_kubeconfig(None, None).await?,
         },
     };
+    // The recorder has retries of its own, which know what a failure means.
+    config.default_retry = false;
     let alias = alias.map_or(name, ToOwned::to_owned);
     let client = Client::try_from(config).map_err(|error| ConnectError::Client { name: alias.clone(), reason: error.to_string() })?;
     Ok(ClusterSource { alias, client })

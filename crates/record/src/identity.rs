@@ -35,12 +35,13 @@ pub(crate) struct Identity {
     /// Cancelled when the connection leads elsewhere.
     pub(crate) changed: CancellationToken,
     api: ClusterApi,
-    asked: Mutex<Instant>,
+    /// When it was last asked again; not yet is long ago.
+    asked: Mutex<Option<Instant>>,
 }
 
 impl Identity {
     pub(crate) fn new(cluster: ClusterId, api: ClusterApi) -> Self {
-        Self { cluster, changed: CancellationToken::new(), api, asked: Mutex::new(Instant::now()) }
+        Self { cluster, changed: CancellationToken::new(), api, asked: Mutex::default() }
     }
 
     /// Asks again unless that was done a moment ago. `Ok(false)` when it is another cluster.
@@ -49,7 +50,7 @@ impl Identity {
             return Ok(false);
         }
         let asked = *self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if asked.elapsed() < FRESH {
+        if asked.is_some_and(|asked| asked.elapsed() < FRESH) {
             return Ok(true);
         }
         let found = ask(&self.api).await?;
@@ -58,7 +59,7 @@ impl Identity {
             self.changed.cancel();
             return Ok(false);
         }
-        *self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+        *self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
         Ok(true)
     }
 }

@@ -16,6 +16,7 @@ use crate::RecordError;
 use crate::board::{Board, BoardSnapshot};
 use crate::cluster::{ClusterLoop, Shared};
 use crate::cluster_api::ClusterApi;
+use crate::connect::ClusterSource;
 use crate::queue::{Entry, Queue};
 use crate::redact::Redactor;
 use crate::selection::Selection;
@@ -24,14 +25,6 @@ use crate::writer::Writer;
 
 /// How long the loops of the clusters may take to end; the binary as a whole has ten seconds.
 const LOOPS_END_WITHIN: Duration = Duration::from_secs(3);
-
-/// A cluster to record.
-pub struct ClusterSource {
-    /// Configured name, such as the kubeconfig context.
-    pub alias: String,
-    /// Its client. Its own retries should be off: the recorder has its own.
-    pub client: kube::Client,
-}
 
 /// What a recorder works with.
 pub struct RecorderInputs {

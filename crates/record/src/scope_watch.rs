@@ -25,8 +25,8 @@ use crate::watch_state::{Counted, Effect, Failure, Input, Next, WatchCondition, 
 /// A stream that gave nothing for this long is read to its end as of now.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a stream may outlive the time that the server was asked to keep it open.
-const OVERTIME: Duration = Duration::from_secs(15);
+/// How long a stream may outlive the time that the server was asked to keep it open: a half of that time, but no more.
+const OVERTIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// Lines in a row that make no sense, after which the connection is given up: a proxy's error page, say.
 const NONSENSE_LINES: u32 = 16;
@@ -258,7 +258,7 @@ impl Driver {
                 self.open = Some(Open {
                     stream,
                     lines: LineCutter::new(MAX_LINE_BYTES),
-                    deadline: Instant::now() + timeout + OVERTIME,
+                    deadline: Instant::now() + timeout + (timeout / 2).min(OVERTIME_LIMIT),
                     is_initial: from.is_none(),
                     is_settled: false,
                     nonsense: 0,

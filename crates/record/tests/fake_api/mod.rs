@@ -42,6 +42,8 @@ pub(crate) enum Fault {
     ErrorEvent(u16),
     /// The stream ends at once.
     Close,
+    /// Nothing: this one is as it should be.
+    None,
 }
 
 #[derive(Clone)]
@@ -447,7 +449,7 @@ fn watch(fake: FakeApi, resource: String, query: BTreeMap<String, String>, fault
                     let _gone = sender.send(Ok(Bytes::from(prefix)));
                 }
                 Some(Fault::CutAfter(length)) => return follow(&fake, &resource, &query, from, &sender, Some(length)).await,
-                Some(Fault::Status(..)) | None => {}
+                Some(Fault::Status(..) | Fault::None) | None => {}
             }
             if is_expired {
                 let _gone = sender.send(Ok(event_line("ERROR", &status(410, "Expired", "too old resource version"))));
