@@ -143,7 +143,7 @@ impl Playground {
         let address = listener.local_addr().map_err(|source| PlaygroundError::Listen { address, source })?;
         let cluster = Cluster::new(options.seed, options.history_limit);
         let mut world = World::new(cluster, options.controllers);
-        world.bootstrap(options.clock.now(), address);
+        world.bootstrap(options.clock.now());
         let revision = world.cluster.store.revision();
         let shared = Arc::new(Shared {
             world: Mutex::new(world),
