@@ -8,6 +8,7 @@ mod application;
 pub mod config;
 mod error;
 mod kinds;
+pub mod manifests;
 mod moment;
 pub mod questions;
 pub mod status;
