@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use proreus_model::{Access, Seq};
+use proreus_model::{Access, ClusterId, Seq};
 use tokio::sync::watch;
 
 use crate::access::Authenticator;
-use crate::questions::{ChangesAnswer, ChangesQuestion, Questions};
-use crate::status::{RecordingBoard, RecordingStatus, WatchState};
+use crate::questions::{ChangesAnswer, ChangesQuestion, Questions, RecordView, RecordsAnswer};
+use crate::status::{RecordingBoard, RecordingStatus, WatchState, WatchStatus};
 use crate::{AppError, Clock};
 
 /// What `serve` hosts.
@@ -64,24 +64,64 @@ impl Application {
         }
     }
 
-    /// The next page of a follower, waiting until there is one. Ends with an empty page when nothing came within `patience`, so that the
-    /// caller can send a heartbeat and check its client.
+    /// The watches that the caller may know of.
+    pub fn watches(&self, access: &Access) -> Vec<WatchStatus> {
+        let mut watches = self.board.status().watches;
+        watches.retain(|watch| match access {
+            Access::All => true,
+            Access::Only(rules) => rules.iter().any(|rule| {
+                rule.cluster == watch.scope.cluster
+                    && (watch.scope.resource.is_empty() || (rule.group == watch.scope.group && rule.resource == watch.scope.resource))
+            }),
+        });
+        watches
+    }
+
+    /// The clusters that the caller may know of, with their configured names.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn clusters(&self, access: &Access) -> Result<Vec<(ClusterId, Option<String>)>, AppError> {
+        let mut clusters = self.questions.clusters()?;
+        clusters.retain(|(id, _)| match access {
+            Access::All => true,
+            Access::Only(rules) => rules.iter().any(|rule| rule.cluster == *id),
+        });
+        Ok(clusters)
+    }
+
+    /// The next page of a follower of changes; see `follow_records`.
     ///
     /// # Errors
     /// As for a page of changes.
     pub async fn follow(
         self: &Arc<Self>,
-        question: ChangesQuestion,
+        mut question: ChangesQuestion,
         access: Access,
         patience: std::time::Duration,
     ) -> Result<ChangesAnswer, AppError> {
+        (question.filter.changes, question.filter.marks) = (true, false);
+        let RecordsAnswer { items, more, cursor } = self.follow_records(question, access, patience).await?;
+        Ok(ChangesAnswer { items: items.into_iter().filter_map(RecordView::into_change).collect(), more, cursor })
+    }
+
+    /// The next page of a follower, waiting until there is one. Ends with an empty page when nothing came within `patience`, so that the
+    /// caller can send a heartbeat and check its client.
+    ///
+    /// # Errors
+    /// As for a page of changes.
+    pub async fn follow_records(
+        self: &Arc<Self>,
+        mut question: ChangesQuestion,
+        access: Access,
+        patience: std::time::Duration,
+    ) -> Result<RecordsAnswer, AppError> {
         let deadline = tokio::time::Instant::now() + patience;
         let mut watermark = self.watermark.clone();
-        let mut question = question;
         loop {
             watermark.mark_unchanged();
             let (app, asked, allowed) = (Arc::clone(self), question.clone(), access.clone());
-            let answer = blocking(move || app.questions.changes(&asked, &allowed)).await?;
+            let answer = blocking(move || app.questions.records(&asked, &allowed)).await?;
             if !answer.items.is_empty() {
                 return Ok(answer);
             }

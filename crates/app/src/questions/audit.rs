@@ -10,8 +10,10 @@ use crate::AppError;
 /// The one user that the older service knew.
 pub const AUDIT_USER: &str = "system:k8s-watcher";
 
-/// Pages that one object's history is gathered from at most: the older endpoint has no pages, so its answer is bounded here.
-const MAX_OBJECT_PAGES: usize = 10;
+/// Items after which one list of an object's history is cut: the older endpoint has no pages, so its answer is bounded here.
+const MAX_OBJECT_ITEMS: usize = 10_000;
+/// Bytes after which one list of an object's history is cut: two pages' worth.
+const MAX_OBJECT_BYTES: usize = 2 * super::PAGE_BYTES_MAX;
 
 /// A query of the older service.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +58,7 @@ pub struct AuditObjectAnswer {
     pub watch_events: Vec<ChangeView>,
     /// Changes of Events about it, oldest first, joined by uid.
     pub related_events: Vec<ChangeView>,
-    /// Whether the bound cut either list.
+    /// Whether a bound cut either list; what was cut is the oldest.
     pub truncated: bool,
 }
 
@@ -116,18 +118,22 @@ impl Questions {
         Ok(AuditObjectAnswer { watch_events, related_events, truncated: cut || related_cut })
     }
 
+    /// Changes oldest first, cut at the old end when they are too many.
     fn gather(&self, filter: Filter, access: &Access) -> Result<(Vec<ChangeView>, bool), AppError> {
-        let mut found = Vec::new();
-        let mut question = ChangesQuestion { filter, limit: MAX_PAGE_LIMIT, full: true, ..ChangesQuestion::default() };
-        for _ in 0..MAX_OBJECT_PAGES {
+        let (mut found, mut used): (Vec<ChangeView>, usize) = (Vec::new(), 0);
+        let mut question =
+            ChangesQuestion { filter, limit: MAX_PAGE_LIMIT, full: true, order: Order::Descending, ..ChangesQuestion::default() };
+        let cut = loop {
             let answer = self.changes(&question, access)?;
+            used += answer.items.iter().map(ChangeView::weight).sum::<usize>();
             found.extend(answer.items);
-            if !answer.more {
-                return Ok((found, false));
+            if !answer.more || found.len() >= MAX_OBJECT_ITEMS || used >= MAX_OBJECT_BYTES {
+                break answer.more;
             }
             question.cursor = Some(answer.cursor);
-        }
-        Ok((found, true))
+        };
+        found.reverse();
+        Ok((found, cut))
     }
 }
 

@@ -7,6 +7,8 @@ mod audit;
 mod changes;
 mod objects;
 mod range;
+mod selection;
+mod state_cursor;
 mod view;
 
 use std::sync::Arc;
@@ -16,14 +18,19 @@ use proreus_model::{ClusterId, Cursor, Filter, MarkKind, Order, Record, Seq, Seq
 use proreus_store::{BodyDetail, Journal, ReadQuery};
 
 pub use audit::{AUDIT_USER, AuditAnswer, AuditObjectAnswer, AuditQuestion};
-pub use changes::{ChangesAnswer, ChangesQuestion, MarksAnswer, MarksQuestion};
+pub use changes::{ChangesAnswer, ChangesQuestion, MarksAnswer, MarksQuestion, RecordsAnswer};
 pub use objects::{DiffAnswer, HistoryQuestion, ObjectAnswer, ObjectQuestion, ObjectRef, StateAnswer, StateQuestion};
-pub use view::{ChangeView, parse_body};
+pub use selection::{Selection, group_of};
+pub use state_cursor::StateCursor;
+pub use view::{ChangeView, RecordView, parse_body};
 
 use crate::AppError;
 
 /// Most items of one page: bounds the memory of an answer to some tens of megabytes of full objects.
 pub const MAX_PAGE_LIMIT: usize = 1_000;
+/// Bytes of objects and fields of one page, after which it ends early with a cursor: 1,000 objects of 3 MB would not fit into memory.
+/// A single item may be larger and then makes a page of its own.
+pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Items of a page when the caller names no limit.
 pub const DEFAULT_PAGE_LIMIT: usize = 100;
 

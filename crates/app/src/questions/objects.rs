@@ -9,12 +9,15 @@ use serde_json::Value;
 
 use super::range::check_limit;
 use super::view::parse_body;
-use super::{ChangeView, ChangesAnswer, ChangesQuestion, Questions};
+use super::{ChangeView, ChangesAnswer, ChangesQuestion, PAGE_BYTES_MAX, Questions, StateCursor};
 use crate::kinds::{KindQuery, resolve_kind};
 use crate::{AppError, Moment};
 
 /// Most incarnations of one name whose history is told together: a same-name re-creation in a tight loop must not make the filter endless.
 const MAX_INCARNATIONS: usize = 100;
+
+/// Full objects read at once for a page of a state: enough to spare the engine repeated starts, few enough that large ones fit.
+const FULL_PORTION: usize = 64;
 
 /// An object as a person names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +91,14 @@ pub struct StateAnswer {
     pub more: bool,
 }
 
+impl StateAnswer {
+    /// Where the next page of the same moment begins, when there is one.
+    pub fn next(&self) -> Option<StateCursor> {
+        let last = self.items.last().filter(|_| self.more)?;
+        Some(StateCursor { at: self.at.clone(), after: last.change.object.clone() })
+    }
+}
+
 /// The difference between two versions.
 #[derive(Clone, Debug)]
 pub struct DiffAnswer {
@@ -142,14 +153,28 @@ impl Questions {
     }
 
     fn merge(&self, own: ChangesAnswer, related: ChangesAnswer, order: Order, limit: usize) -> ChangesAnswer {
-        let more = own.more || related.more || own.items.len() + related.items.len() > limit;
-        let cursor = own.cursor.clone();
+        let precedes = |left: Seq, right: Seq| if order == Order::Ascending { left <= right } else { left >= right };
+        // A page that was cut says nothing of what lies beyond its end, so the merged one must not go there either.
+        let ends = [&own, &related].into_iter().filter(|page| page.more).filter_map(|page| page.items.last());
+        let ends: Vec<Seq> = ends.map(|last| last.change.seq).collect();
+        let cursor = own.cursor;
+        let mut more = own.more || related.more;
         let mut items: Vec<ChangeView> = own.items.into_iter().chain(related.items).collect();
         items.sort_by_key(|item| item.change.seq);
         if order == Order::Descending {
             items.reverse();
         }
-        items.truncate(limit);
+        let within = items.iter().take_while(|item| ends.iter().all(|end| precedes(item.change.seq, *end)));
+        let (mut kept, mut used) = (0, 0);
+        for item in within.take(limit) {
+            used += item.weight();
+            if used > PAGE_BYTES_MAX && kept > 0 {
+                break;
+            }
+            kept += 1;
+        }
+        more |= items.len() > kept;
+        items.truncate(kept);
         let cursor = match items.last() {
             Some(last) if more => self.cursor_at(last.change.seq),
             _ => cursor,
@@ -166,9 +191,24 @@ impl Questions {
         let at = self.seq_of(question.at)?;
         let filter = Filter { access: access.clone(), changes: true, ..question.filter.clone() };
         let detail = if question.full { BodyDetail::Body } else { BodyDetail::None };
-        let page = self.journal.objects(at, &filter, question.after.as_ref(), limit, detail)?;
-        let items = page.objects.into_iter().map(|change| plain_view(change, question.full)).collect();
-        Ok(StateAnswer { at: self.cursor_at(at), items, more: page.more })
+        let portion = if question.full { FULL_PORTION } else { limit };
+        let (mut items, mut used, mut after): (Vec<ChangeView>, usize, _) = (Vec::new(), 0, question.after.clone());
+        loop {
+            let wanted = portion.min(limit.saturating_sub(items.len()));
+            let page = self.journal.objects(at, &filter, after.as_ref(), wanted, detail)?;
+            for change in page.objects {
+                let view = ChangeView::plain(change, question.full);
+                used += view.weight();
+                if used > PAGE_BYTES_MAX && !items.is_empty() {
+                    return Ok(StateAnswer { at: self.cursor_at(at), items, more: true });
+                }
+                after = Some(view.change.object.clone());
+                items.push(view);
+            }
+            if !page.more || items.len() >= limit || wanted == 0 {
+                return Ok(StateAnswer { at: self.cursor_at(at), items, more: page.more });
+            }
+        }
     }
 
     /// The fields that differ between two recorded versions of one object.
@@ -310,12 +350,6 @@ impl Questions {
         let name_of = |id: &ClusterId| aliases.iter().find(|(_, of)| of == id).map(|(alias, _)| alias.clone());
         Ok(self.journal.clusters()?.into_iter().map(|id| (id.clone(), name_of(&id))).collect())
     }
-}
-
-fn plain_view(mut change: Change, full: bool) -> ChangeView {
-    let body = change.body.take();
-    let object = if full { body.map(|bytes| parse_body(&bytes)) } else { None };
-    ChangeView { change, changed: Vec::new(), object }
 }
 
 fn not_found(object: &ObjectRef) -> AppError {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use proreus_model::{Cursor, Seq, SeqRange};
 
 use super::{MAX_PAGE_LIMIT, Questions};
-use crate::{AppError, Moment};
+use crate::{AppError, Moment, parse_moment};
 
 impl Questions {
     /// The range of `since..=until`; an empty range has `last < first`.
@@ -36,6 +36,25 @@ impl Questions {
             Moment::At(time) => self.last_at(time),
             Moment::After(seq) => Ok(seq.min(self.journal.watermark())),
         }
+    }
+
+    /// The moment that `text` names, a time in any of the forms of `parse_moment` or a cursor; `name` is the parameter it came from.
+    ///
+    /// # Errors
+    /// `BadParameter` for neither, `CursorGone` for a cursor that cannot be continued.
+    pub fn moment(&self, name: &'static str, text: &str, now: Timestamp) -> Result<Moment, AppError> {
+        match text.parse::<Cursor>() {
+            Ok(cursor) => self.moment_of(&cursor),
+            Err(_) => parse_moment(name, text, now).map(Moment::At),
+        }
+    }
+
+    /// The moment just after a cursor's position.
+    ///
+    /// # Errors
+    /// `CursorGone` for a cursor that cannot be continued.
+    pub fn moment_of(&self, cursor: &Cursor) -> Result<Moment, AppError> {
+        Ok(self.after(Some(cursor))?.map_or(Moment::Now, Moment::After))
     }
 
     /// The position to continue after.
