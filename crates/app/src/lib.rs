@@ -9,6 +9,7 @@ pub mod config;
 pub mod demo;
 mod error;
 mod kinds;
+pub mod manifests;
 mod moment;
 pub mod questions;
 pub mod service;
