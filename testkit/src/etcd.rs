@@ -1,0 +1,73 @@
+//! The few questions the bench asks etcd, through its JSON gateway.
+//!
+//! The gateway speaks the gRPC API as JSON: bytes are base64, 64-bit numbers are strings.
+//! Watching is the witness' affair.
+
+use reqwest::Client;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{Error, Result};
+
+// Long enough to show what was said, short enough for one line.
+const SHOWN_ANSWER_CHARS: usize = 300;
+
+/// etcd's client endpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct Etcd {
+    url: String,
+    client: Client,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    header: Header,
+}
+
+/// What every answer of etcd opens with.
+#[derive(Deserialize)]
+pub(crate) struct Header {
+    /// The store's revision when the answer was given.
+    pub(crate) revision: String,
+}
+
+impl Etcd {
+    pub(crate) fn new(url: String) -> Self {
+        // A proxy from the environment has no business between the bench and its own etcd.
+        let client = Client::builder().no_proxy().build().unwrap_or_default();
+        Self { url, client }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The store's current revision.
+    pub(crate) async fn revision(&self) -> Result<u64> {
+        let path = "/v3/kv/range";
+        // The key is a single zero byte: no such key exists, the header is what is asked for.
+        let text = self.post(path, json!({"key": "AA==", "count_only": true})).await?;
+        serde_json::from_str::<Answer>(&text)
+            .ok()
+            .and_then(|answer| answer.header.revision.parse().ok())
+            .ok_or_else(|| Error::EtcdAnswer { path, answer: text.chars().take(SHOWN_ANSWER_CHARS).collect() })
+    }
+
+    /// Forgets every revision before `revision`, and returns when the space has been freed.
+    pub(crate) async fn compact(&self, revision: u64) -> Result<()> {
+        self.post("/v3/kv/compaction", json!({"revision": revision.to_string(), "physical": true})).await?;
+        Ok(())
+    }
+
+    /// Whether it serves.
+    pub(crate) async fn is_healthy(&self) -> Result<()> {
+        self.revision().await.map(drop)
+    }
+
+    async fn post(&self, path: &'static str, body: serde_json::Value) -> Result<String> {
+        let failed = |source| Error::Etcd { path, source };
+        let request = self.client.post(format!("{}{path}", self.url)).body(body.to_string());
+        let answer = request.send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
+        answer.text().await.map_err(failed)
+    }
+}
