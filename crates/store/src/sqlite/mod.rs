@@ -10,6 +10,7 @@ mod filter;
 mod follow;
 mod generations;
 mod identity;
+mod kept;
 mod lock;
 mod names;
 mod objects;
@@ -28,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use proreus_model::{Change, ClusterId, Filter, JournalId, ObjectId, Seq, WatchScope};
+use proreus_model::{Change, ClusterId, Filter, JournalId, ObjectId, ResourceType, Seq, WatchScope};
 
 use self::day::{Idle, lock as hold};
 use self::fault::{OrFail, Place};
@@ -264,6 +265,14 @@ impl Journal for SqliteJournal {
 
     fn head(&self, object: &ObjectId) -> Result<Option<Head>, StoreError> {
         states::head(&*self.now()?, object)
+    }
+
+    fn clusters(&self) -> Result<Vec<ClusterId>, StoreError> {
+        kept::clusters(&*self.now()?)
+    }
+
+    fn types(&self) -> Result<Vec<ResourceType>, StoreError> {
+        kept::types(&*self.now()?)
     }
 
     fn checkpoints(&self, cluster: &ClusterId) -> Result<Vec<Checkpoint>, StoreError> {
