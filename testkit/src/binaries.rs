@@ -50,12 +50,7 @@ impl Module {
     #[must_use]
     pub fn links(self) -> &'static [&'static str] {
         match self {
-            Self::Kubernetes => &[
-                "kube-apiserver",
-                "kube-controller-manager",
-                "kube-scheduler",
-                "kubectl",
-            ],
+            Self::Kubernetes => &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"],
             Self::Etcd | Self::Kwok => &[],
         }
     }
@@ -73,10 +68,7 @@ impl Module {
     pub fn version(self) -> Result<String> {
         let file = self.sources().join("go.mod");
         let text = fs::read_to_string(&file).map_err(Error::io("read", &file))?;
-        required_version(&text, self.requires()).ok_or(Error::VersionMissing {
-            file,
-            module: self.requires(),
-        })
+        required_version(&text, self.requires()).ok_or(Error::VersionMissing { file, module: self.requires() })
     }
 
     /// SHA-256 of the sources, in hexadecimal: what a stamp holds.
@@ -91,11 +83,7 @@ impl Module {
             digest.update((bytes.len() as u64).to_le_bytes());
             digest.update(&bytes);
         }
-        Ok(digest
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// The file in `dir` that says from which sources the binary beside it was built.
@@ -110,9 +98,7 @@ impl Module {
     /// When a source file cannot be read.
     pub fn is_built(self, dir: &Path) -> Result<bool> {
         let stamp = fs::read_to_string(self.stamp(dir)).unwrap_or_default();
-        let present = std::iter::once(&self.name())
-            .chain(self.links())
-            .all(|name| dir.join(name).exists());
+        let present = std::iter::once(&self.name()).chain(self.links()).all(|name| dir.join(name).exists());
         Ok(present && stamp.trim() == self.digest()?)
     }
 }
@@ -166,11 +152,7 @@ impl Versions {
     /// # Errors
     /// When one of them cannot be read.
     pub fn pinned() -> Result<Self> {
-        Ok(Self {
-            kubernetes: Module::Kubernetes.version()?,
-            etcd: Module::Etcd.version()?,
-            kwok: Module::Kwok.version()?,
-        })
+        Ok(Self { kubernetes: Module::Kubernetes.version()?, etcd: Module::Etcd.version()?, kwok: Module::Kwok.version()? })
     }
 }
 
@@ -189,10 +171,7 @@ impl Binaries {
         let dir = cache_dir()?;
         for module in Module::ALL {
             if !module.is_built(&dir)? {
-                return Err(Error::BinaryMissing {
-                    program: module.name(),
-                    dir,
-                });
+                return Err(Error::BinaryMissing { program: module.name(), dir });
             }
         }
         Ok(Self { dir })
@@ -223,38 +202,21 @@ pub fn bench_sources() -> PathBuf {
 /// # Errors
 /// When the environment names no cache or the versions cannot be read.
 pub fn cache_dir() -> Result<PathBuf> {
-    let of = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let root = of("PROREUS_CACHE")
         .or_else(|| of("XDG_CACHE_HOME").map(|cache| cache.join("proreus")))
         .or_else(|| of("HOME").map(|home| home.join(".cache/proreus")))
         .ok_or(Error::CacheUnknown)?;
-    let Versions {
-        kubernetes,
-        etcd,
-        kwok,
-    } = Versions::pinned()?;
-    Ok(root
-        .join("bench")
-        .join(format!("{kubernetes}-{etcd}-{kwok}")))
+    let Versions { kubernetes, etcd, kwok } = Versions::pinned()?;
+    Ok(root.join("bench").join(format!("{kubernetes}-{etcd}-{kwok}")))
 }
 
 /// The version that the text of a `go.mod` requires of `module`.
 fn required_version(go_mod: &str, module: &str) -> Option<String> {
     go_mod.lines().find_map(|line| {
         let line = line.trim();
-        let mut words = line
-            .strip_prefix("require ")
-            .unwrap_or(line)
-            .split_whitespace();
-        (words.next() == Some(module))
-            .then(|| words.next())
-            .flatten()
-            .filter(|word| word.starts_with('v'))
-            .map(str::to_owned)
+        let mut words = line.strip_prefix("require ").unwrap_or(line).split_whitespace();
+        (words.next() == Some(module)).then(|| words.next()).flatten().filter(|word| word.starts_with('v')).map(str::to_owned)
     })
 }
 
@@ -268,14 +230,8 @@ mod tests {
         let block = "require (\n\tk8s.io/kubernetes v1.36.3 // indirect\n)\n";
         let replaced = "replace k8s.io/kubernetes => ../elsewhere\n";
         let longer = "require k8s.io/kubernetes-extra v9.9.9\n";
-        assert_eq!(
-            required_version(single, "k8s.io/kubernetes").as_deref(),
-            Some("v1.36.3")
-        );
-        assert_eq!(
-            required_version(block, "k8s.io/kubernetes").as_deref(),
-            Some("v1.36.3")
-        );
+        assert_eq!(required_version(single, "k8s.io/kubernetes").as_deref(), Some("v1.36.3"));
+        assert_eq!(required_version(block, "k8s.io/kubernetes").as_deref(), Some("v1.36.3"));
         assert_eq!(required_version(replaced, "k8s.io/kubernetes"), None);
         assert_eq!(required_version(longer, "k8s.io/kubernetes"), None);
     }

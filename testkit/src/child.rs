@@ -33,26 +33,13 @@ pub(crate) struct Child {
 impl Child {
     /// Starts `command` in a process group of its own, with all its output appended to `log`.
     pub(crate) fn start(program: &'static str, mut command: Command, log: &Path) -> Result<Self> {
-        let output = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log)
-            .map_err(Error::io("open", log))?;
+        let output = OpenOptions::new().create(true).append(true).open(log).map_err(Error::io("open", log))?;
         let errors = output.try_clone().map_err(Error::io("open", log))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .process_group(0);
+        command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
         die_with_this_process(&mut command);
         let path = PathBuf::from(command.get_program());
         let process = spawn(command).map_err(Error::io("start", path))?;
-        Ok(Self {
-            program,
-            process,
-            log: log.to_owned(),
-            ended: None,
-        })
+        Ok(Self { program, process, log: log.to_owned(), ended: None })
     }
 
     /// The process id, which is also the id of its group.
@@ -77,11 +64,7 @@ impl Child {
     pub(crate) fn check(&mut self) -> Result<()> {
         match self.ended() {
             None => Ok(()),
-            Some(status) => Err(Error::Exited {
-                program: self.program,
-                status,
-                log: self.log_tail(),
-            }),
+            Some(status) => Err(Error::Exited { program: self.program, status, log: self.log_tail() }),
         }
     }
 
@@ -90,10 +73,7 @@ impl Child {
         let bytes = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<&str> = text.lines().collect();
-        lines
-            .get(lines.len().saturating_sub(LOG_TAIL_LINES)..)
-            .unwrap_or_default()
-            .join("\n")
+        lines.get(lines.len().saturating_sub(LOG_TAIL_LINES)..).unwrap_or_default().join("\n")
     }
 
     /// Asks it to end, and kills it if it has not within `grace`. Tells whether it obeyed.
@@ -178,7 +158,5 @@ fn spawn(command: Command) -> io::Result<std::process::Child> {
         .unwrap_or_else(PoisonError::into_inner)
         .send((command, answer))
         .map_err(|_| io::Error::other("the starting thread has ended"))?;
-    started
-        .recv()
-        .map_err(|_| io::Error::other("the starting thread has ended"))?
+    started.recv().map_err(|_| io::Error::other("the starting thread has ended"))?
 }

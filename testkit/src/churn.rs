@@ -5,6 +5,7 @@
 
 mod objects;
 mod plan;
+mod writes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,7 +24,8 @@ use tokio::task::JoinSet;
 
 use crate::control_plane::client_from;
 use crate::{Error, Result};
-use plan::{Names, Plan, Step, Write};
+use plan::Plan;
+use writes::{Names, Step, Write};
 
 // Two cores answer no more than about this many writes at once; more would only wait in the server.
 const LANES: usize = 12;
@@ -109,12 +111,7 @@ impl Population {
     /// All of them together.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.namespaces
-            + self.nodes
-            + self.pods
-            + self.config_maps
-            + self.secrets
-            + self.deployments
+        self.namespaces + self.nodes + self.pods + self.config_maps + self.secrets + self.deployments
     }
 }
 
@@ -186,16 +183,8 @@ impl Churn {
     /// # Errors
     /// When the kubeconfig cannot be read.
     pub async fn new(kubeconfig: &Path, options: ChurnOptions) -> Result<Self> {
-        let sender = Sender {
-            client: client_from(kubeconfig).await?,
-            uids: Arc::default(),
-            closing: Arc::default(),
-        };
-        Ok(Self {
-            plan: Plan::new(options.clone()),
-            options,
-            sender,
-        })
+        let sender = Sender { client: client_from(kubeconfig).await?, uids: Arc::default(), closing: Arc::default() };
+        Ok(Self { plan: Plan::new(options.clone()), options, sender })
     }
 
     /// Creates the population and calls `progress` with the number of objects made so far. What
@@ -207,8 +196,7 @@ impl Churn {
         let population = Population::of(&self.options);
         let mut made = 0;
         for stage in self.population(population) {
-            let mut done =
-                stream::iter(stage.map(|writes| self.establish(writes))).buffer_unordered(LANES);
+            let mut done = stream::iter(stage.map(|writes| self.establish(writes))).buffer_unordered(LANES);
             while done.try_next().await?.is_some() {
                 made += 1;
                 progress(made);
@@ -247,10 +235,7 @@ impl Churn {
     async fn feed(&mut self, lanes: &[mpsc::Sender<Step>], started: Instant) {
         let mut writes = 0_u32;
         loop {
-            let due = started
-                + Duration::from_secs_f64(
-                    f64::from(writes) / self.options.changes_per_second.max(0.001),
-                );
+            let due = started + Duration::from_secs_f64(f64::from(writes) / self.options.changes_per_second.max(0.001));
             if due.duration_since(started) >= self.options.duration {
                 return;
             }
@@ -279,17 +264,9 @@ impl Churn {
     }
 
     /// The population as writes, in stages: what a stage needs is there when it begins.
-    fn population(
-        &self,
-        population: Population,
-    ) -> Vec<Box<dyn Iterator<Item = Vec<Write>> + Send + '_>> {
+    fn population(&self, population: Population) -> Vec<Box<dyn Iterator<Item = Vec<Write>> + Send + '_>> {
         let names = Names(population);
-        let ChurnOptions {
-            pod_bytes,
-            owns_statuses,
-            canary,
-            ..
-        } = &self.options;
+        let ChurnOptions { pod_bytes, owns_statuses, canary, .. } = &self.options;
         let with_status = move |create: Write, path: String, status: serde_json::Value| {
             let mut writes = vec![create];
             if *owns_statuses {
@@ -297,58 +274,32 @@ impl Churn {
             }
             writes
         };
-        let namespaces = (0..population.namespaces).map(move |index| {
-            vec![Write::create(
-                "/api/v1/namespaces",
-                objects::namespace(&names.namespace(index)),
-            )]
-        });
+        let namespaces = (0..population.namespaces)
+            .map(move |index| vec![Write::create("/api/v1/namespaces", objects::namespace(&names.namespace(index)))]);
         let nodes = (0..population.nodes).map(move |index| {
             let name = names.node(index);
             let create = Write::create("/api/v1/nodes", objects::node(&name, index));
-            with_status(
-                create,
-                format!("/api/v1/nodes/{name}"),
-                objects::ready_node_status(0),
-            )
+            with_status(create, format!("/api/v1/nodes/{name}"), objects::ready_node_status(0))
         });
         let config_maps = (0..population.config_maps).map(move |index| {
             let place = names.config_map(index);
-            vec![Write::create(
-                &place.collection,
-                objects::config_map(&place.name, &place.namespace, 0, canary),
-            )]
+            vec![Write::create(&place.collection, objects::config_map(&place.name, &place.namespace, 0, canary))]
         });
         let secrets = (0..population.secrets).map(move |index| {
             let place = names.secret(index);
-            vec![Write::create(
-                &place.collection,
-                objects::secret(&place.name, &place.namespace, index, 0, canary),
-            )]
+            vec![Write::create(&place.collection, objects::secret(&place.name, &place.namespace, index, 0, canary))]
         });
         let pods = (0..population.pods).map(move |index| {
             let place = names.pod(index);
-            let body = objects::pod(
-                &place.name,
-                &place.namespace,
-                &names.node(index),
-                *pod_bytes,
-            );
-            with_status(
-                Write::create(&place.collection, body),
-                place.path,
-                objects::pod_status(0, 0),
-            )
+            let body = objects::pod(&place.name, &place.namespace, &names.node(index), *pod_bytes);
+            with_status(Write::create(&place.collection, body), place.path, objects::pod_status(0, 0))
         });
         let deployments = (0..population.deployments).map(move |index| {
             let place = names.deployment(index);
             let body = objects::deployment(&place.name, &place.namespace, &names.node(index));
             vec![Write::create(&place.collection, body)]
         });
-        vec![
-            Box::new(namespaces.chain(nodes)),
-            Box::new(config_maps.chain(secrets).chain(pods).chain(deployments)),
-        ]
+        vec![Box::new(namespaces.chain(nodes)), Box::new(config_maps.chain(secrets).chain(pods).chain(deployments))]
     }
 
     /// Sends the writes of one object until each is accepted; one that exists already is.
@@ -362,10 +313,7 @@ impl Churn {
                     Err(source) => {
                         tries += 1;
                         if tries == POPULATE_TRIES {
-                            return Err(Error::Api {
-                                path: write.path,
-                                source: Box::new(source),
-                            });
+                            return Err(Error::Api { path: write.path, source: Box::new(source) });
                         }
                         tokio::time::sleep(POPULATE_PAUSE).await;
                     }
@@ -399,10 +347,7 @@ impl Sender {
         if let Some(about) = &write.about {
             self.name_uid(about, write.body.as_mut());
         }
-        let body = write
-            .body
-            .map(|body| body.to_string().into_bytes())
-            .unwrap_or_default();
+        let body = write.body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
         let request = Request::builder()
             .method(write.method.clone())
             .uri(&write.path)
@@ -418,10 +363,7 @@ impl Sender {
             let path = format!("{}/{}", write.path, metadata.name);
             // Events are never what another Event is about, and there is no end of them.
             if !write.path.ends_with("/events") {
-                self.uids
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(path, metadata.uid);
+                self.uids.lock().unwrap_or_else(PoisonError::into_inner).insert(path, metadata.uid);
             }
         }
         Ok(())
@@ -434,10 +376,7 @@ impl Sender {
             return;
         };
         for field in ["involvedObject", "regarding"] {
-            if let Some(object) = body
-                .get_mut(field)
-                .and_then(|object| object.as_object_mut())
-            {
+            if let Some(object) = body.get_mut(field).and_then(|object| object.as_object_mut()) {
                 object.insert("uid".to_owned(), uid.as_str().into());
             }
         }
@@ -447,14 +386,11 @@ impl Sender {
 impl ChurnReport {
     fn note(&mut self, path: &str, error: &kube::Error) {
         match error {
-            kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
-                self.refused += 1
-            }
+            kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => self.refused += 1,
             _ => self.failed += 1,
         }
         if self.examples.len() < REFUSALS_KEPT {
-            self.examples
-                .push(format!("{path}: {}", Error::chain(error)));
+            self.examples.push(format!("{path}: {}", Error::chain(error)));
         }
     }
 

@@ -4,6 +4,8 @@
 //! [`ControlPlane`]. kube-apiserver stores JSON, so that what etcd holds can be read, and never
 //! compacts by itself, so that history goes only when a test wants it to.
 
+mod commands;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use tempfile::TempDir;
 
-use crate::binaries::{Binaries, Program, bench_sources};
+use crate::binaries::{Binaries, Program};
 use crate::child::Child;
 use crate::credentials::{Credentials, User};
 use crate::etcd::Etcd;
@@ -119,7 +121,9 @@ impl ControlPlane {
         let apiserver_port = Port::claim()?;
         let kubeconfig = credentials.kubeconfig(&User::admin(), apiserver_port.number())?;
         let etcd = Etcd::new(format!("http://127.0.0.1:{}", etcd_ports[0].number()));
-        let etcd_process = start_etcd(&binaries, dir.path(), &etcd_ports)?;
+        let command = commands::etcd_command(&binaries, &dir.path().join("etcd"), &etcd_ports);
+        let log = dir.path().join("etcd.log");
+        let etcd_process = Child::start(Program::Etcd.name(), command, &log)?;
         let mut plane = Self {
             kwok: None,
             scheduler: None,
@@ -321,12 +325,7 @@ impl ControlPlane {
                 Some(self.start_child(Program::KubeControllerManager, command)?);
         }
         if self.options.scheduler {
-            let mut command = Command::new(self.binaries.path(Program::KubeScheduler));
-            command
-                .arg("--kubeconfig")
-                .arg(&self.kubeconfig)
-                .args(["--leader-elect=false", "--secure-port=0"]);
-            command.args(["--kube-api-qps=500", "--kube-api-burst=1000"]);
+            let command = self.scheduler_command();
             self.scheduler = Some(self.start_child(Program::KubeScheduler, command)?);
         }
         if self.options.kwok {
@@ -344,90 +343,6 @@ impl ControlPlane {
 
     fn start_child(&self, program: Program, command: Command) -> Result<Child> {
         Child::start(program.name(), command, &self.log(program))
-    }
-
-    fn apiserver_command(&self) -> Command {
-        let Credentials {
-            ca,
-            server_certificate,
-            server_key,
-            tokens,
-            ..
-        } = &self.credentials;
-        let mut command = Command::new(self.binaries.path(Program::KubeApiserver));
-        command.args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"]);
-        command.arg(format!("--secure-port={}", self.apiserver_port.number()));
-        command.arg(format!("--etcd-servers={}", self.etcd.url()));
-        command.args([
-            "--storage-media-type=application/json",
-            "--etcd-compaction-interval=0",
-        ]);
-        command.arg(format!("--event-ttl={}s", self.options.event_ttl.as_secs()));
-        command.args(["--authorization-mode=RBAC", "--allow-privileged=true"]);
-        command.arg("--service-cluster-ip-range=10.0.0.0/16");
-        command.arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local");
-        // An address on loopback is refused as the endpoint of the `kubernetes` service.
-        command.arg("--endpoint-reconciler-type=none");
-        for (flag, path) in [
-            ("--cert-dir", &self.dir.path().to_owned()),
-            ("--client-ca-file", ca),
-            ("--tls-cert-file", server_certificate),
-            ("--tls-private-key-file", server_key),
-            ("--token-auth-file", tokens),
-            (
-                "--service-account-key-file",
-                &self.credentials.service_account_public_key,
-            ),
-            (
-                "--service-account-signing-key-file",
-                &self.credentials.service_account_key,
-            ),
-        ] {
-            command.arg(flag).arg(path);
-        }
-        if !self.options.controller_manager {
-            // It waits for service accounts, and nobody is there to make them.
-            command.arg("--disable-admission-plugins=ServiceAccount");
-        }
-        command.args(&self.options.apiserver_flags);
-        command
-    }
-
-    fn controller_manager_command(&self) -> Command {
-        let mut command = Command::new(self.binaries.path(Program::KubeControllerManager));
-        command.arg("--kubeconfig").arg(&self.kubeconfig);
-        command
-            .arg("--service-account-private-key-file")
-            .arg(&self.credentials.service_account_key);
-        command.arg("--root-ca-file").arg(&self.credentials.ca);
-        command.args([
-            "--leader-elect=false",
-            "--secure-port=0",
-            "--use-service-account-credentials=false",
-        ]);
-        // The defaults of 20 a second would make the bench wait for its own Pods.
-        command.args(["--kube-api-qps=500", "--kube-api-burst=1000"]);
-        command
-    }
-
-    fn kwok_command(&self) -> Command {
-        let mut command = Command::new(self.binaries.path(Program::Kwok));
-        command.arg("--kubeconfig").arg(&self.kubeconfig);
-        command
-            .arg("--config")
-            .arg(bench_sources().join("kwok/stages.yaml"));
-        command.args([
-            "--manage-all-nodes=true",
-            "--cidr=10.244.0.0/16",
-            "--node-ip=10.0.0.1",
-        ]);
-        command.arg(format!(
-            "--node-lease-duration-seconds={}",
-            self.options.node_lease_seconds
-        ));
-        // Its own idea of a home would be the user's, with the user's configuration in it.
-        command.env("HOME", self.dir());
-        command
     }
 
     async fn wait_for_etcd(&mut self) -> Result<()> {
@@ -509,23 +424,4 @@ async fn pause_until(deadline: Instant, what: &str, last: &str) -> Result<()> {
     }
     tokio::time::sleep(ASK_EVERY).await;
     Ok(())
-}
-
-fn start_etcd(binaries: &Binaries, dir: &Path, [client, peer]: &[Port; 2]) -> Result<Child> {
-    let url = |port: &Port| format!("http://127.0.0.1:{}", port.number());
-    let data = dir.join("etcd");
-    let mut command = Command::new(binaries.path(Program::Etcd));
-    command.args(["--name=bench", "--data-dir"]).arg(&data);
-    command.arg(format!("--listen-client-urls={}", url(client)));
-    command.arg(format!("--advertise-client-urls={}", url(client)));
-    command.arg(format!("--listen-peer-urls={}", url(peer)));
-    command.arg(format!("--initial-advertise-peer-urls={}", url(peer)));
-    command.arg(format!("--initial-cluster=bench={}", url(peer)));
-    // The bench outlives no power cut, and fsync on a shared disk is most of a write's time.
-    command.args([
-        "--unsafe-no-fsync=true",
-        "--quota-backend-bytes=8589934592",
-        "--log-level=warn",
-    ]);
-    Child::start(Program::Etcd.name(), command, &dir.join("etcd.log"))
 }

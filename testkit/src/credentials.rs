@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
 use crate::{Error, Result};
@@ -29,18 +28,12 @@ impl User {
     /// A user in no group.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            groups: Vec::new(),
-        }
+        Self { name: name.to_owned(), groups: Vec::new() }
     }
 
     /// The one that may do everything; always there.
     pub(crate) fn admin() -> Self {
-        Self {
-            name: "admin".to_owned(),
-            groups: vec!["system:masters".to_owned()],
-        }
+        Self { name: "admin".to_owned(), groups: vec!["system:masters".to_owned()] }
     }
 
     /// Its token. Guessable on purpose, so that a kubeconfig can be written without asking.
@@ -82,14 +75,8 @@ impl Credentials {
         write(&credentials.ca, &credentials.ca_pem)?;
         write(&credentials.server_certificate, &server.pem())?;
         write(&credentials.server_key, &server_key.serialize_pem())?;
-        write(
-            &credentials.service_account_key,
-            &service_accounts.serialize_pem(),
-        )?;
-        write(
-            &credentials.service_account_public_key,
-            &service_accounts.public_key_pem(),
-        )?;
+        write(&credentials.service_account_key, &service_accounts.serialize_pem())?;
+        write(&credentials.service_account_public_key, &service_accounts.public_key_pem())?;
         write(&credentials.tokens, &token_file(users))?;
         Ok(credentials)
     }
@@ -115,14 +102,9 @@ impl Credentials {
 
 fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::default();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "bench-ca");
+    params.distinguished_name.push(DnType::CommonName, "bench-ca");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![
-        KeyUsagePurpose::KeyCertSign,
-        KeyUsagePurpose::DigitalSignature,
-    ];
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     bound(&mut params);
     params
 }
@@ -130,9 +112,7 @@ fn ca_params() -> CertificateParams {
 fn server_params() -> Result<CertificateParams> {
     let names = ["127.0.0.1", "localhost", "kubernetes.default.svc"].map(str::to_owned);
     let mut params = CertificateParams::new(names)?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "kube-apiserver");
+    params.distinguished_name.push(DnType::CommonName, "kube-apiserver");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     bound(&mut params);
@@ -147,18 +127,7 @@ fn bound(params: &mut CertificateParams) {
 
 /// The static token file: token, user, uid, groups.
 fn token_file(users: &[User]) -> String {
-    users
-        .iter()
-        .map(|user| {
-            format!(
-                "{},{},{},\"{}\"\n",
-                user.token(),
-                user.name,
-                user.name,
-                user.groups.join(",")
-            )
-        })
-        .collect()
+    users.iter().map(|user| format!("{},{},{},\"{}\"\n", user.token(), user.name, user.name, user.groups.join(","))).collect()
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -171,10 +140,7 @@ mod tests {
 
     #[test]
     fn keeps_several_groups_in_one_column() {
-        let user = User {
-            name: "ann".into(),
-            groups: vec!["a".into(), "b".into()],
-        };
+        let user = User { name: "ann".into(), groups: vec!["a".into(), "b".into()] };
         assert_eq!(token_file(&[user]), "ann-of-the-bench,ann,ann,\"a,b\"\n");
     }
 }

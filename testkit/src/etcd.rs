@@ -46,25 +46,16 @@ impl Etcd {
     pub(crate) async fn revision(&self) -> Result<u64> {
         let path = "/v3/kv/range";
         // The key is a single zero byte: no such key exists, the header is what is asked for.
-        let text = self
-            .post(path, json!({"key": "AA==", "count_only": true}))
-            .await?;
+        let text = self.post(path, json!({"key": "AA==", "count_only": true})).await?;
         serde_json::from_str::<Answer>(&text)
             .ok()
             .and_then(|answer| answer.header.revision.parse().ok())
-            .ok_or_else(|| Error::EtcdAnswer {
-                path,
-                answer: text.chars().take(SHOWN_ANSWER_CHARS).collect(),
-            })
+            .ok_or_else(|| Error::EtcdAnswer { path, answer: text.chars().take(SHOWN_ANSWER_CHARS).collect() })
     }
 
     /// Forgets every revision before `revision`, and returns when the space has been freed.
     pub(crate) async fn compact(&self, revision: u64) -> Result<()> {
-        self.post(
-            "/v3/kv/compaction",
-            json!({"revision": revision.to_string(), "physical": true}),
-        )
-        .await?;
+        self.post("/v3/kv/compaction", json!({"revision": revision.to_string(), "physical": true})).await?;
         Ok(())
     }
 
@@ -75,15 +66,8 @@ impl Etcd {
 
     async fn post(&self, path: &'static str, body: serde_json::Value) -> Result<String> {
         let failed = |source| Error::Etcd { path, source };
-        let request = self
-            .client
-            .post(format!("{}{path}", self.url))
-            .body(body.to_string());
-        let answer = request
-            .send()
-            .await
-            .and_then(reqwest::Response::error_for_status)
-            .map_err(failed)?;
+        let request = self.client.post(format!("{}{path}", self.url)).body(body.to_string());
+        let answer = request.send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
         answer.text().await.map_err(failed)
     }
 }

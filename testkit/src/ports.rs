@@ -33,18 +33,11 @@ impl Port {
             let number = FIRST + u16::try_from((start + offset) % span).unwrap_or(0);
             let path = dir.join(number.to_string());
             let claim = File::create(&path).map_err(Error::io("create", &path))?;
-            if claim.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok()
-            {
-                return Ok(Self {
-                    number,
-                    _claim: claim,
-                });
+            if claim.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
+                return Ok(Self { number, _claim: claim });
             }
         }
-        Err(Error::PortsExhausted {
-            first: FIRST,
-            last: LAST,
-        })
+        Err(Error::PortsExhausted { first: FIRST, last: LAST })
     }
 
     /// The port's number.

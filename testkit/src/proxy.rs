@@ -65,10 +65,8 @@ impl FaultProxy {
         let (orders, queue) = mpsc::unbounded_channel();
         let counts = Arc::new(Counts::default());
         let seen = Arc::clone(&counts);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(Error::io("start a runtime for", "the proxy"))?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::io("start a runtime for", "the proxy"))?;
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, server_port));
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {
@@ -78,12 +76,7 @@ impl FaultProxy {
                 }
             });
         });
-        Ok(Self {
-            port,
-            orders: Some(orders),
-            counts,
-            thread: Some(thread),
-        })
+        Ok(Self { port, orders: Some(orders), counts, thread: Some(thread) })
     }
 
     /// The port it listens on.
@@ -146,19 +139,9 @@ impl FaultProxy {
     fn order(&self, order: Order) -> Result<()> {
         let ended = || io::Error::other("the proxy's thread has ended");
         let (answer, done) = answers::channel();
-        let sent = self
-            .orders
-            .as_ref()
-            .is_some_and(|orders| orders.send((order, answer)).is_ok());
-        let result = if sent {
-            done.recv().unwrap_or_else(|_| Err(ended()))
-        } else {
-            Err(ended())
-        };
-        result.map_err(Error::io(
-            "order the proxy on port",
-            self.port().to_string(),
-        ))
+        let sent = self.orders.as_ref().is_some_and(|orders| orders.send((order, answer)).is_ok());
+        let result = if sent { done.recv().unwrap_or_else(|_| Err(ended())) } else { Err(ended()) };
+        result.map_err(Error::io("order the proxy on port", self.port().to_string()))
     }
 }
 
@@ -186,10 +169,7 @@ async fn serve(
     counts: Arc<Counts>,
 ) {
     let mut listener = Some(listener);
-    let (state, _) = watch::channel(State {
-        stalled: false,
-        cuts: 0,
-    });
+    let (state, _) = watch::channel(State { stalled: false, cuts: 0 });
     loop {
         tokio::select! {
             order = orders.recv() => {
@@ -217,12 +197,7 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
     }
 }
 
-fn obey(
-    order: Order,
-    port: u16,
-    state: &watch::Sender<State>,
-    listener: &mut Option<TcpListener>,
-) -> io::Result<()> {
+fn obey(order: Order, port: u16, state: &watch::Sender<State>, listener: &mut Option<TcpListener>) -> io::Result<()> {
     if order == Order::Refuse {
         *listener = None;
     } else if listener.is_none() && order != Order::Cut {
@@ -240,13 +215,7 @@ fn obey(
     Ok(())
 }
 
-async fn connect(
-    mut client: TcpStream,
-    server: SocketAddr,
-    born: u64,
-    mut state: watch::Receiver<State>,
-    counts: Arc<Counts>,
-) {
+async fn connect(mut client: TcpStream, server: SocketAddr, born: u64, mut state: watch::Receiver<State>, counts: Arc<Counts>) {
     let Ok(mut upstream) = TcpStream::connect(server).await else {
         return;
     };
@@ -266,28 +235,15 @@ async fn connect(
 }
 
 /// Copies both directions until both have come to their proper end.
-async fn exchange(
-    client: &mut TcpStream,
-    upstream: &mut TcpStream,
-    state: &watch::Receiver<State>,
-    counts: &Counts,
-) {
+async fn exchange(client: &mut TcpStream, upstream: &mut TcpStream, state: &watch::Receiver<State>, counts: &Counts) {
     // Borrowed halves: an owned one ends its direction properly when dropped, cut or not.
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = upstream.split();
-    tokio::join!(
-        pump(from_client, to_server, state.clone(), counts),
-        pump(from_server, to_client, state.clone(), counts),
-    );
+    tokio::join!(pump(from_client, to_server, state.clone(), counts), pump(from_server, to_client, state.clone(), counts),);
 }
 
 /// Copies one direction, holding back what it has while the proxy is stalled.
-async fn pump(
-    mut from: ReadHalf<'_>,
-    mut to: WriteHalf<'_>,
-    mut state: watch::Receiver<State>,
-    counts: &Counts,
-) {
+async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut state: watch::Receiver<State>, counts: &Counts) {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         // Reading goes on only while forwarding: a stalled peer must feel its own buffers fill.
@@ -307,9 +263,7 @@ async fn pump(
         if to.write_all(bytes).await.is_err() {
             break;
         }
-        counts
-            .forwarded_bytes
-            .fetch_add(read as u64, Ordering::Relaxed);
+        counts.forwarded_bytes.fetch_add(read as u64, Ordering::Relaxed);
     }
     // The other direction may still have something to say.
     let _ = to.shutdown().await;

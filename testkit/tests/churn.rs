@@ -4,25 +4,15 @@
 
 use std::time::Duration;
 
-use proreus_testkit::{
-    Churn, ChurnOptions, ControlPlane, ControlPlaneOptions, Population, Witness,
-};
+use proreus_testkit::{Churn, ChurnOptions, ControlPlane, ControlPlaneOptions, Population, Witness};
 
 fn options() -> ChurnOptions {
-    ChurnOptions {
-        nodes: 5,
-        pods: 40,
-        changes_per_second: 40.0,
-        duration: Duration::from_secs(15),
-        ..ChurnOptions::default()
-    }
+    ChurnOptions { nodes: 5, pods: 40, changes_per_second: 40.0, duration: Duration::from_secs(15), ..ChurnOptions::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_objects_of_every_kind_and_lets_the_dead_return_under_their_names() {
-    let plane = ControlPlane::start(ControlPlaneOptions::full())
-        .await
-        .unwrap();
+    let plane = ControlPlane::start(ControlPlaneOptions::full()).await.unwrap();
     let witness = Witness::start(plane.etcd_url()).unwrap();
     let mut churn = Churn::new(plane.kubeconfig(), options()).await.unwrap();
     let mut made = 0;
@@ -39,15 +29,9 @@ async fn changes_objects_of_every_kind_and_lets_the_dead_return_under_their_name
 
     witness.catch_up().await.unwrap();
     let histories = witness.histories();
-    let of = |resource: &'static str| {
-        histories
-            .iter()
-            .filter(move |(path, _)| path.resource == resource)
-    };
+    let of = |resource: &'static str| histories.iter().filter(move |(path, _)| path.resource == resource);
     assert_eq!(of("minions").count(), 5);
-    let churned: Vec<_> = of("pods")
-        .filter(|(path, _)| path.name.starts_with("web-"))
-        .collect();
+    let churned: Vec<_> = of("pods").filter(|(path, _)| path.name.starts_with("web-")).collect();
     assert_eq!(churned.len(), 40);
     for (_, versions) in &churned {
         let first = witness.value(&versions[0]).unwrap().unwrap();
@@ -58,65 +42,27 @@ async fn changes_objects_of_every_kind_and_lets_the_dead_return_under_their_name
         uids.dedup();
         uids.len()
     };
-    assert!(
-        churned.iter().any(|(_, versions)| lives(versions) > 1),
-        "{report:?}"
-    );
+    assert!(churned.iter().any(|(_, versions)| lives(versions) > 1), "{report:?}");
     // Pods of the Deployments, which only the controller manager makes.
     assert!(of("pods").any(|(path, _)| path.name.starts_with("cart-")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn needs_no_kwok_when_it_writes_the_statuses_itself() {
-    let plane = ControlPlane::start(ControlPlaneOptions::default())
-        .await
-        .unwrap();
-    let options = ChurnOptions {
-        owns_statuses: true,
-        ..options()
-    };
+    let plane = ControlPlane::start(ControlPlaneOptions::default()).await.unwrap();
+    let options = ChurnOptions { owns_statuses: true, ..options() };
     let churn = Churn::new(plane.kubeconfig(), options).await.unwrap();
     churn.populate(|_| {}).await.unwrap();
-    let phases = plane
-        .kubectl(&[
-            "get",
-            "pods",
-            "-A",
-            "-o",
-            "jsonpath={.items[*].status.phase}",
-        ])
-        .await
-        .unwrap();
-    assert_eq!(
-        phases
-            .split(' ')
-            .filter(|phase| *phase == "Running")
-            .count(),
-        40
-    );
-    let ready = plane
-        .kubectl(&["get", "nodes", "--no-headers"])
-        .await
-        .unwrap();
-    assert_eq!(
-        ready
-            .lines()
-            .filter(|line| line.contains(" Ready "))
-            .count(),
-        5
-    );
+    let phases = plane.kubectl(&["get", "pods", "-A", "-o", "jsonpath={.items[*].status.phase}"]).await.unwrap();
+    assert_eq!(phases.split(' ').filter(|phase| *phase == "Running").count(), 40);
+    let ready = plane.kubectl(&["get", "nodes", "--no-headers"]).await.unwrap();
+    assert_eq!(ready.lines().filter(|line| line.contains(" Ready ")).count(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn goes_on_through_an_outage_of_the_api_server_and_counts_what_it_cost() {
-    let mut plane = ControlPlane::start(ControlPlaneOptions::default())
-        .await
-        .unwrap();
-    let options = ChurnOptions {
-        owns_statuses: true,
-        duration: Duration::from_secs(120),
-        ..options()
-    };
+    let mut plane = ControlPlane::start(ControlPlaneOptions::default()).await.unwrap();
+    let options = ChurnOptions { owns_statuses: true, duration: Duration::from_secs(120), ..options() };
     let mut churn = Churn::new(plane.kubeconfig(), options).await.unwrap();
     churn.populate(|_| {}).await.unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -126,18 +72,12 @@ async fn goes_on_through_an_outage_of_the_api_server_and_counts_what_it_cost() {
     let before = plane.revision().await.unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
     while plane.revision().await.unwrap() < before + 100 {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "the churn does not come back"
-        );
+        assert!(std::time::Instant::now() < deadline, "the churn does not come back");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     drop(stop);
     let report = running.await.unwrap();
-    assert!(
-        report.failed > 0 && !report.examples.is_empty(),
-        "{report:?}"
-    );
+    assert!(report.failed > 0 && !report.examples.is_empty(), "{report:?}");
     assert!(report.accepted_total() > 50, "{report:?}");
     assert!(report.elapsed < Duration::from_secs(60), "{report:?}");
 }

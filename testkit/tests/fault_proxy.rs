@@ -86,10 +86,7 @@ fn cuts_stalled_connections_as_well() {
     say(&mut stream, b"one.").unwrap();
     proxy.stall().unwrap();
     proxy.cut().unwrap();
-    assert_eq!(
-        stream.read(&mut [0; 4]).unwrap_err().kind(),
-        ErrorKind::ConnectionReset
-    );
+    assert_eq!(stream.read(&mut [0; 4]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]
@@ -98,10 +95,7 @@ fn refuses_connections_until_told_to_forward_on_the_same_port() {
     let mut stream = connect(&proxy);
     say(&mut stream, b"one.").unwrap();
     proxy.refuse().unwrap();
-    assert_eq!(
-        stream.read(&mut [0; 4]).unwrap_err().kind(),
-        ErrorKind::ConnectionReset
-    );
+    assert_eq!(stream.read(&mut [0; 4]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 
@@ -118,9 +112,6 @@ fn closes_everything_when_it_is_dropped() {
     let port = proxy.port();
     drop(proxy);
     let outcome = stream.read(&mut [0; 4]).map_err(|error| error.kind());
-    assert!(
-        matches!(outcome, Ok(0) | Err(ErrorKind::ConnectionReset)),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Ok(0) | Err(ErrorKind::ConnectionReset)), "{outcome:?}");
     assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
 }

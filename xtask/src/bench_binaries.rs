@@ -40,10 +40,8 @@ pub(crate) fn build_missing() -> Result<PathBuf> {
     let dir = cache_dir()?;
     fs::create_dir_all(&dir).with_context(|| format!("failed to create {}", dir.display()))?;
     let lock_path = dir.join("build.lock");
-    let lock = File::create(&lock_path)
-        .with_context(|| format!("failed to create {}", lock_path.display()))?;
-    lock.lock()
-        .context("failed to wait for another build of the bench")?;
+    let lock = File::create(&lock_path).with_context(|| format!("failed to create {}", lock_path.display()))?;
+    lock.lock().context("failed to wait for another build of the bench")?;
     for module in Module::ALL {
         if module.is_built(&dir)? {
             continue;
@@ -83,19 +81,12 @@ fn build(module: Module, version: &str, dir: &Path) -> Result<()> {
         other => other.context("failed to start `go build`")?,
     };
     if !output.status.success() {
-        bail!(
-            "`go build` of {} {version} failed:\n{}",
-            module.name(),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("`go build` of {} {version} failed:\n{}", module.name(), String::from_utf8_lossy(&output.stderr).trim());
     }
-    fs::rename(&binary, dir.join(module.name()))
-        .context("failed to put the binary into the cache")?;
+    fs::rename(&binary, dir.join(module.name())).context("failed to put the binary into the cache")?;
     for link in module.links() {
         let fresh = aside.path().join(link);
-        symlink(module.name(), &fresh)
-            .and_then(|()| fs::rename(&fresh, dir.join(link)))
-            .context("failed to link")?;
+        symlink(module.name(), &fresh).and_then(|()| fs::rename(&fresh, dir.join(link))).context("failed to link")?;
     }
     fs::write(module.stamp(dir), digest).context("failed to stamp the binary")?;
     Ok(())
@@ -107,24 +98,16 @@ fn link_flags(module: Module, version: &str) -> String {
     if module == Module::Kubernetes {
         let mut parts = version.trim_start_matches('v').split('.');
         let (major, minor) = (parts.next().unwrap_or("0"), parts.next().unwrap_or("0"));
-        for package in [
-            "k8s.io/component-base/version",
-            "k8s.io/client-go/pkg/version",
-        ] {
-            flags.push_str(&format!(
-                " -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
-            ));
+        for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
+            flags.push_str(&format!(" -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"));
         }
     }
     flags
 }
 
 fn spinner(message: String) -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let spinner = ProgressBar::new_spinner()
-        .with_style(style)
-        .with_message(message);
+    let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let spinner = ProgressBar::new_spinner().with_style(style).with_message(message);
     spinner.enable_steady_tick(SPINNER_TICK);
     spinner
 }

@@ -44,33 +44,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// The `go.mod` that the version was published with.
 fn own_go_mod(module: Module, version: &str) -> Result<String> {
-    let answer = go(
-        module,
-        &[
-            "mod",
-            "download",
-            "-json",
-            &format!("{}@{version}", module.requires()),
-        ],
-    )?;
+    let answer = go(module, &["mod", "download", "-json", &format!("{}@{version}", module.requires())])?;
     let path = answer
         .lines()
-        .find_map(|line| {
-            line.trim()
-                .strip_prefix("\"GoMod\": \"")?
-                .strip_suffix("\",")
-        })
+        .find_map(|line| line.trim().strip_prefix("\"GoMod\": \"")?.strip_suffix("\","))
         .context("`go mod download` named no go.mod")?;
     fs::read_to_string(path).with_context(|| format!("failed to read {path}"))
 }
 
 /// The bench's `go.mod`, before `go mod tidy` adds the indirect requirements.
 fn go_mod(module: Module, version: &str, own: &str) -> Result<String> {
-    let directive = |name: &str| {
-        own.lines()
-            .find(|line| line.starts_with(name))
-            .map(str::to_owned)
-    };
+    let directive = |name: &str| own.lines().find(|line| line.starts_with(name)).map(str::to_owned);
     let go = directive("go ").context("the published go.mod has no go directive")?;
     let mut text = format!("module proreus/bench/{}\n\n{go}\n", module.name());
     if let Some(godebug) = directive("godebug ") {
@@ -81,16 +65,12 @@ fn go_mod(module: Module, version: &str, own: &str) -> Result<String> {
         .lines()
         .filter_map(|line| {
             let (name, target) = line.trim().split_once(" => ")?;
-            target
-                .starts_with("./staging/")
-                .then(|| name.trim_start_matches("replace "))
+            target.starts_with("./staging/").then(|| name.trim_start_matches("replace "))
         })
         .collect();
     if !staged.is_empty() {
         // Kubernetes v1.X.Y publishes its libraries as v0.X.Y.
-        let library = version
-            .strip_prefix("v1.")
-            .context("a Kubernetes version starts with v1.")?;
+        let library = version.strip_prefix("v1.").context("a Kubernetes version starts with v1.")?;
         text.push_str("\nreplace (\n");
         for name in staged {
             text.push_str(&format!("\t{name} => {name} v0.{library}\n"));
@@ -101,17 +81,9 @@ fn go_mod(module: Module, version: &str, own: &str) -> Result<String> {
 }
 
 fn go(module: Module, args: &[&str]) -> Result<String> {
-    let output = Command::new("go")
-        .args(args)
-        .current_dir(module.sources())
-        .output()
-        .context("failed to start `go`")?;
+    let output = Command::new("go").args(args).current_dir(module.sources()).output().context("failed to start `go`")?;
     if !output.status.success() {
-        bail!(
-            "`go {}` failed:\n{}",
-            args.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("`go {}` failed:\n{}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -128,10 +100,7 @@ mod tests {
                    \tk8s.io/api => ./staging/src/k8s.io/api\n\texample.org/x => example.org/y v1.0.0\n)\n";
         let expected = "module proreus/bench/kubernetes\n\ngo 1.26.0\n\ngodebug default=go1.26\n\n\
                         require k8s.io/kubernetes v1.36.3\n\nreplace (\n\tk8s.io/api => k8s.io/api v0.36.3\n)\n";
-        assert_eq!(
-            go_mod(Module::Kubernetes, "v1.36.3", own).unwrap(),
-            expected
-        );
+        assert_eq!(go_mod(Module::Kubernetes, "v1.36.3", own).unwrap(), expected);
     }
 
     #[test]

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use proreus_testkit::{
-    Binaries, Churn, ChurnOptions, ChurnReport, ControlPlane, ControlPlaneOptions, Population,
-};
+use proreus_testkit::{Binaries, Churn, ChurnOptions, ChurnReport, ControlPlane, ControlPlaneOptions, Population};
 
 use crate::bench_binaries;
 
@@ -53,8 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 async fn up(args: &Args) -> Result<()> {
     let plane = ControlPlane::start(ControlPlaneOptions::full()).await?;
     if let Some(file) = &args.kubeconfig {
-        std::fs::copy(plane.kubeconfig(), file)
-            .with_context(|| format!("failed to write {}", file.display()))?;
+        std::fs::copy(plane.kubeconfig(), file).with_context(|| format!("failed to write {}", file.display()))?;
     }
     say(&how_to_use(&plane)?);
     if args.nodes > 0 {
@@ -77,9 +74,7 @@ async fn load(args: &Args, plane: &ControlPlane) -> Result<ChurnReport> {
         ..ChurnOptions::default()
     };
     let bar = ProgressBar::new(Population::of(&options).total() as u64);
-    bar.set_style(ProgressStyle::with_template(
-        "creating {wide_bar} {pos}/{len} objects, {eta} left",
-    )?);
+    bar.set_style(ProgressStyle::with_template("creating {wide_bar} {pos}/{len} objects, {eta} left")?);
     let mut churn = Churn::new(plane.kubeconfig(), options).await?;
     churn.populate(|made| bar.set_position(made as u64)).await?;
     bar.finish_and_clear();

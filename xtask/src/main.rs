@@ -5,6 +5,7 @@
 mod bench_binaries;
 mod bench_modules;
 mod bench_up;
+mod tidy;
 
 use clap::Parser;
 
@@ -19,6 +20,8 @@ enum Chore {
     BenchModules(bench_modules::Args),
     /// Run the test bench by hand until Ctrl-C.
     BenchUp(bench_up::Args),
+    /// Prove that the repository keeps its own rules: the map, the edges between crates, lengths, names, purity, words and links.
+    Tidy(tidy::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -26,5 +29,6 @@ fn main() -> anyhow::Result<()> {
         Chore::BenchBinaries(args) => bench_binaries::run(&args),
         Chore::BenchModules(args) => bench_modules::run(&args),
         Chore::BenchUp(args) => bench_up::run(&args),
+        Chore::Tidy(args) => tidy::run(&args),
     }
 }

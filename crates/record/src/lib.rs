@@ -1,5 +1,40 @@
 //! Watches a cluster and appends its changes to the journal.
+//!
+//! The brains are pure: `json`, `cutter`, `envelope`, `redact`, `noise`, `known`, `watch_state`, `selection`, `discovery` take text and
+//! give text, with no await, clock or client. The hands are few.
 
+mod json;
+
+mod cutter;
+mod envelope;
+
+mod facts;
+mod redact;
+mod redaction_key;
+
+mod noise;
+
+mod known;
+
+mod intake;
+
+mod backoff;
+mod watch_state;
+
+mod discovery;
+mod selection;
+
+mod cluster_api;
 mod connect;
 
+mod error;
+
 pub use connect::{ClusterSource, ConnectError, Connection, connect};
+pub use cutter::MAX_OBJECT_BYTES;
+pub use error::RecordError;
+pub use json::{JsonError, MAX_DEPTH};
+pub use noise::{NoisePath, NoisePathError, NoisePolicy, NoiseRule};
+pub use redact::{RedactionSettings, Redactor};
+pub use redaction_key::{KEY_BYTES, KeyOrigin, RedactionKey};
+pub use selection::{ExactType, Selection, TypePattern, TypePatternError};
+pub use watch_state::WatchCondition;

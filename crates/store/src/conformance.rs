@@ -13,14 +13,15 @@ mod retention;
 mod sample;
 mod states;
 
-pub use differential::agrees_with_the_model;
+pub use differential::{agrees_with_the_model, survives_being_carried};
 
 use crate::Journal;
+use crate::stream::Exporting;
 
 /// A journal of one engine that a guarantee may close, reopen and let rest.
 pub trait Workbench {
     /// The journal, open for writing.
-    fn journal(&self) -> &dyn Journal;
+    fn journal(&self) -> &dyn Exporting;
 
     /// Closes the journal and opens the same one again.
     fn reopen(&mut self);

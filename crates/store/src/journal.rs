@@ -70,7 +70,8 @@ pub enum BodyDetail {
 /// A question for records.
 #[derive(Clone, Debug)]
 pub struct ReadQuery {
-    /// Inclusive positions.
+    /// Inclusive positions. `Seq(0)` as the first one means "from the oldest there is"; any other first position that retention took,
+    /// and an `after` beyond which something was taken, is `Gone`, so that a reader never takes a hole for quiet.
     pub range: SeqRange,
     /// Which records.
     pub filter: Filter,
@@ -129,7 +130,7 @@ pub struct Oldest {
 /// What may be thrown away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionPolicy {
-    /// Segments that ended longer ago may go.
+    /// Segments whose UTC day ended longer ago go.
     pub max_age: Option<jiff::SignedDuration>,
     /// Oldest segments go while the journal is larger.
     pub max_bytes: Option<u64>,
@@ -254,6 +255,20 @@ pub enum StoreError {
         /// The oldest that is left.
         oldest: Oldest,
     },
+    /// An import where there is something already.
+    #[error("data directory `{dir}` is not empty; import into an empty one")]
+    NotEmpty {
+        /// The directory.
+        dir: String,
+    },
+    /// An export could not be written, or what was to be imported is none, is cut or damaged.
+    #[error("{step}: {reason}")]
+    Stream {
+        /// What we were doing, such as `failed to import line 7`.
+        step: String,
+        /// What does not hold.
+        reason: String,
+    },
     /// The engine failed.
     #[error("{step}: {reason}")]
     Engine {
@@ -284,18 +299,20 @@ pub trait Journal: Send + Sync {
     /// The oldest position that can be read, `None` when empty.
     fn oldest(&self) -> Result<Option<Oldest>, StoreError>;
 
-    /// First position recorded at or after `time`; one past the watermark when there is none.
+    /// First position still kept and recorded at or after `time`; one past the watermark when there is none.
     fn seq_at(&self, time: Timestamp) -> Result<Seq, StoreError>;
 
     /// A page of records.
     fn read(&self, query: &ReadQuery) -> Result<Page, StoreError>;
 
     /// The object's last change at or before `at`, body included; a delete is returned as such; `None` if it was not known by then.
-    /// An empty `uid` in `object` means the newest incarnation known at that moment.
+    /// An empty `uid` in `object` means the newest incarnation known at that moment: a living one before a deleted one (a relist may write
+    /// the old one's delete after the new one's create), then the one that changed last. `at` beyond the watermark is the watermark;
+    /// before the oldest position but one it is `Gone`: the state just before the oldest record is what the base holds.
     fn state(&self, object: &ObjectId, at: Seq) -> Result<Option<Change>, StoreError>;
 
-    /// Objects alive at `at` (the filter's verbs, origins and managers are not applied), after `after` in `ObjectId` order. Events of
-    /// days before the one of `at` are left out.
+    /// Objects alive at `at` (the filter's verbs, origins, managers, `changes` and `marks` are not applied), after `after` in `ObjectId`
+    /// order. Events of days before the one of `at` are left out.
     fn objects(
         &self,
         at: Seq,
@@ -305,10 +322,12 @@ pub trait Journal: Send + Sync {
         detail: BodyDetail,
     ) -> Result<ObjectsPage, StoreError>;
 
-    /// Heads of the living objects of a resource type, for comparison with a fresh list.
+    /// Heads of the living objects of a scope in `ObjectId` order, for comparison with a fresh list; Events only of the day of the last
+    /// record and the day before it.
     fn heads(&self, scope: &WatchScope) -> Result<Vec<Head>, StoreError>;
 
-    /// The head of one object (newest incarnation when its uid is empty), `None` if it is not alive or not known.
+    /// The head of one object (newest incarnation when its uid is empty), `None` if it is not alive, not known, or an Event of an earlier
+    /// day than `heads` tells of.
     fn head(&self, object: &ObjectId) -> Result<Option<Head>, StoreError>;
 
     /// The clusters of which anything is kept, oldest first.

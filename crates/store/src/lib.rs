@@ -3,13 +3,17 @@
 //! Not here: watching a cluster (`record`), what a change means (`observe`), JSON for people (`api`). No SQL type, file path or day
 //! appears in the trait; the SQLite engine and the in-memory model honour one conformance suite.
 
+mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod journal;
 mod memory;
+mod sqlite;
+pub mod stream;
 
 pub use journal::{
     Appended, Batch, BodyDetail, Checkpoint, ConsumerCursor, Head, Journal, ObjectsPage, Oldest, Page, ReadQuery, Retained,
     RetentionPolicy, SegmentState, SegmentSummary, StoreError, WriterEpoch,
 };
-pub use memory::MemoryJournal;
+pub use memory::{MemoryImport, MemoryJournal};
+pub use sqlite::{DamagedFile, DirectoryLock, OpenOptions, OpenReport, SqliteJournal};

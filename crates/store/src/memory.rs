@@ -5,6 +5,7 @@
 //! holds what was alive (Events excepted) just before `oldest`.
 
 mod answers;
+mod carry;
 mod matching;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, ClusterId, Filter, JournalId, ObjectId, Record, ResourceType, Seq, SeqRange, Verb, WatchScope};
 
+pub use self::carry::MemoryImport;
 use crate::journal::{
     Appended, Batch, BodyDetail, Checkpoint, ConsumerCursor, Head, Journal, ObjectsPage, Oldest, Page, ReadQuery, Retained,
     RetentionPolicy, SegmentSummary, StoreError, WriterEpoch,

@@ -14,9 +14,7 @@ pub(super) const GROUP: &str = "churn.example";
 /// The time of the churn's `step`: one second each.
 pub(super) fn time(step: u64) -> String {
     let seconds = BEGINNING_SECONDS.saturating_add(i64::try_from(step).unwrap_or(i64::MAX));
-    Timestamp::from_second(seconds)
-        .unwrap_or(Timestamp::MAX)
-        .to_string()
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).to_string()
 }
 
 /// The same with the fraction that `MicroTime` fields need.
@@ -114,17 +112,13 @@ fn container(name: &str, pod: &str) -> Value {
 /// Text of `bytes` characters that differs from one seed to the next and compresses as prose does.
 pub(super) fn filler(seed: &str, bytes: usize) -> String {
     const WORDS: [&str; 16] = [
-        "anchor", "bow", "course", "deck", "east", "fleet", "gale", "helm", "island", "jetty",
-        "keel", "lookout", "mast", "north", "oar", "port",
+        "anchor", "bow", "course", "deck", "east", "fleet", "gale", "helm", "island", "jetty", "keel", "lookout", "mast", "north", "oar",
+        "port",
     ];
-    let mut number = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let mut number = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let mut text = String::with_capacity(bytes + 8);
     while text.len() < bytes {
-        number = number
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let word = usize::try_from(number >> 60).unwrap_or(0);
         text.push_str(WORDS.get(word).copied().unwrap_or("sea"));
         text.push(' ');
@@ -192,19 +186,8 @@ pub(super) fn config_data(name: &str, version: u64) -> Value {
 }
 
 /// One of three types; each value begins with the canary, so its base64 does too.
-pub(super) fn secret(
-    name: &str,
-    namespace: &str,
-    index: usize,
-    version: u64,
-    canary: &str,
-) -> Value {
-    let kind = [
-        "Opaque",
-        "kubernetes.io/basic-auth",
-        "kubernetes.io/dockerconfigjson",
-    ]
-    .get(index % 3);
+pub(super) fn secret(name: &str, namespace: &str, index: usize, version: u64, canary: &str) -> Value {
+    let kind = ["Opaque", "kubernetes.io/basic-auth", "kubernetes.io/dockerconfigjson"].get(index % 3);
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": kind,
         "metadata": {"name": name, "namespace": namespace},
@@ -284,11 +267,7 @@ mod tests {
     #[test]
     fn puts_the_canary_into_every_secret() {
         for index in 0..3 {
-            assert!(
-                secret_values(index, 1, "canary-7")
-                    .to_string()
-                    .contains("canary-7")
-            );
+            assert!(secret_values(index, 1, "canary-7").to_string().contains("canary-7"));
         }
     }
 

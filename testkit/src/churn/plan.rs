@@ -7,118 +7,22 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use http::Method;
 use serde_json::{Value, json};
 
 use super::objects::{self, GROUP};
+use super::writes::{Kind, Names, Place, Step, Write};
 use super::{ChurnOptions, Population};
-
-const JSON: &str = "application/json";
-const MERGE: &str = "application/merge-patch+json";
-const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 // Enough that some come while others go, few enough that discovery stays quick.
 const DEFINITIONS_AT_ONCE: usize = 3;
+// Every change of one has the API server rebuild its whole schema: more of them would measure that alone.
+const DEFINITION_EVERY: Duration = Duration::from_secs(5);
 // A definition is served within a second or two; resources of it are not asked for before.
 const DEFINITION_SETTLES_IN: Duration = Duration::from_secs(3);
 // What was deleted comes back under its name this many steps later.
 const BACK_AFTER_STEPS: u64 = 5;
 // How many Events are still counted up, as a recorder's own cache would.
 const EVENTS_REMEMBERED: usize = 64;
-
-/// One write to the API server.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Write {
-    pub(super) method: Method,
-    /// Path and query.
-    pub(super) path: String,
-    pub(super) content_type: &'static str,
-    pub(super) body: Option<Value>,
-    /// The path of the object that an Event is about, whose uid belongs into the body.
-    pub(super) about: Option<String>,
-}
-
-impl Write {
-    pub(super) fn create(collection: &str, body: Value) -> Self {
-        Self::new(Method::POST, collection, JSON, Some(body))
-    }
-
-    pub(super) fn merge(path: &str, body: Value) -> Self {
-        Self::new(Method::PATCH, path, MERGE, Some(body))
-    }
-
-    pub(super) fn strategic(path: &str, body: Value) -> Self {
-        Self::new(Method::PATCH, path, STRATEGIC, Some(body))
-    }
-
-    /// At once: nobody would end a grace period where no kubelet is.
-    fn delete(path: &str) -> Self {
-        Self::new(
-            Method::DELETE,
-            path,
-            JSON,
-            Some(json!({"gracePeriodSeconds": 0})),
-        )
-    }
-
-    fn new(method: Method, path: &str, content_type: &'static str, body: Option<Value>) -> Self {
-        Self {
-            method,
-            path: path.to_owned(),
-            content_type,
-            body,
-            about: None,
-        }
-    }
-
-    /// Says which program writes; it becomes the `manager` of the change.
-    fn by(mut self, manager: &str) -> Self {
-        self.path.push_str("?fieldManager=");
-        self.path.push_str(manager);
-        self
-    }
-}
-
-/// What a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    PodStatus,
-    PodAgain,
-    ConfigMap,
-    ConfigMapTwice,
-    ConfigMapAgain,
-    Secret,
-    Rollout,
-    Scale,
-    CoreEvent,
-    NewEvent,
-    CountedEvent,
-    Node,
-    Definition,
-    CustomResource,
-}
-
-impl Kind {
-    /// Its name in a report.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::PodStatus => "pod statuses",
-            Self::PodAgain => "pods re-created",
-            Self::ConfigMap => "config maps updated",
-            Self::ConfigMapTwice => "config maps updated twice at once",
-            Self::ConfigMapAgain => "config maps re-created",
-            Self::Secret => "secrets rotated",
-            Self::Rollout => "deployments rolled out",
-            Self::Scale => "deployments scaled",
-            Self::CoreEvent => "events of v1",
-            Self::NewEvent => "events of events.k8s.io",
-            Self::CountedEvent => "events counted up",
-            Self::Node => "nodes",
-            Self::Definition => "definitions",
-            Self::CustomResource => "custom resources",
-        }
-    }
-}
 
 // How often each comes beside the others: mostly statuses, as in a cluster at work.
 const MIX: [(Kind, u64); 14] = [
@@ -137,87 +41,6 @@ const MIX: [(Kind, u64); 14] = [
     (Kind::Scale, 2),
     (Kind::Definition, 1),
 ];
-
-/// One step: writes to one object, to be sent in this order without a pause.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Step {
-    pub(super) kind: Kind,
-    /// Steps with the same key touch the same object and must keep their order.
-    pub(super) key: String,
-    pub(super) writes: Vec<Write>,
-}
-
-/// Where an object is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) namespace: String,
-    pub(super) name: String,
-    pub(super) collection: String,
-    pub(super) path: String,
-}
-
-impl Place {
-    fn new(prefix: &str, resource: &str, namespace: &str, name: String) -> Self {
-        let collection = format!("{prefix}/namespaces/{namespace}/{resource}");
-        let path = format!("{collection}/{name}");
-        Self {
-            namespace: namespace.to_owned(),
-            name,
-            collection,
-            path,
-        }
-    }
-}
-
-/// The names of everything that the population holds.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Names(pub(super) Population);
-
-impl Names {
-    pub(super) fn namespace(self, index: usize) -> String {
-        format!("shop-{:02}", index % self.0.namespaces.max(1))
-    }
-
-    pub(super) fn node(self, index: usize) -> String {
-        format!("node-{:04}", index % self.0.nodes.max(1))
-    }
-
-    pub(super) fn pod(self, index: usize) -> Place {
-        Place::new(
-            "/api/v1",
-            "pods",
-            &self.namespace(index),
-            format!("web-{index:05}"),
-        )
-    }
-
-    pub(super) fn config_map(self, index: usize) -> Place {
-        Place::new(
-            "/api/v1",
-            "configmaps",
-            &self.namespace(index),
-            format!("settings-{index}"),
-        )
-    }
-
-    pub(super) fn secret(self, index: usize) -> Place {
-        Place::new(
-            "/api/v1",
-            "secrets",
-            &self.namespace(index),
-            format!("credentials-{index}"),
-        )
-    }
-
-    pub(super) fn deployment(self, index: usize) -> Place {
-        Place::new(
-            "/apis/apps/v1",
-            "deployments",
-            &self.namespace(index),
-            format!("cart-{index}"),
-        )
-    }
-}
 
 /// An Event that may be counted up.
 #[derive(Debug, Clone)]
@@ -245,6 +68,7 @@ pub(super) struct Plan {
     back: VecDeque<(u64, Step)>,
     definitions: Vec<Definition>,
     next_definition: u64,
+    definition_due: u64,
     events: VecDeque<Event>,
 }
 
@@ -258,6 +82,7 @@ impl Plan {
             back: VecDeque::new(),
             definitions: Vec::new(),
             next_definition: 0,
+            definition_due: 0,
             events: VecDeque::new(),
         }
     }
@@ -499,6 +324,10 @@ impl Plan {
     }
 
     fn definition(&mut self) -> Step {
+        if self.step < self.definition_due {
+            return self.pod_status();
+        }
+        self.definition_due = self.step + self.steps_in(DEFINITION_EVERY);
         let collection = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
         if self.definitions.len() < DEFINITIONS_AT_ONCE {
             let number = self.next_definition;
@@ -525,25 +354,20 @@ impl Plan {
     }
 
     fn custom_resource(&mut self) -> Step {
-        // Steps and changes are nearly the same; a little too late does no harm.
-        let settling = self.options.changes_per_second * DEFINITION_SETTLES_IN.as_secs_f64();
-        let step = self.step;
+        let (step, settling) = (self.step, self.steps_in(DEFINITION_SETTLES_IN));
+        let is_settled = |definition: &Definition| step - definition.since > settling;
         let settled: Vec<usize> = (0..self.definitions.len())
-            .filter(|index| {
-                self.definitions
-                    .get(*index)
-                    .is_some_and(|d| (step - d.since) as f64 > settling)
-            })
+            .filter(|index| self.definitions.get(*index).is_some_and(is_settled))
             .collect();
         let index = self.index(settled.len());
-        let namespace = self.names.namespace(index);
-        let choice = self.random.below(3);
+        let (names, choice) = (self.names, self.random.below(3));
         let Some(definition) = settled
             .get(index)
             .and_then(|index| self.definitions.get_mut(*index))
         else {
             return self.definition_or_status();
         };
+        let namespace = names.namespace(usize::try_from(definition.number).unwrap_or(0));
         let (prefix, resource) = (
             format!("/apis/{GROUP}/v1"),
             format!("things{}", definition.number),
@@ -578,6 +402,13 @@ impl Plan {
         }
     }
 
+    /// About how many steps fall into `time`; a step with two writes takes longer, which does no harm.
+    fn steps_in(&self, time: Duration) -> u64 {
+        let steps = self.options.changes_per_second * time.as_secs_f64();
+        // A float to integer cast saturates, so a senseless rate gives a senseless wait, not a panic.
+        steps.max(0.0) as u64
+    }
+
     /// While there is no settled definition: makes the first one, then does something else.
     fn definition_or_status(&mut self) -> Step {
         if self.definitions.is_empty() {
@@ -606,6 +437,8 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use http::Method;
 
     use super::*;
 

@@ -11,19 +11,24 @@ use proreus_model::{Filter, Record, Recorded, Seq, WatchScope};
 
 use self::histories::{Asked, Played, Step};
 use super::{Factory, Workbench};
-use crate::{Batch, BodyDetail, Journal, MemoryJournal, RetentionPolicy, WriterEpoch};
+use crate::stream::{Exporting, export, import};
+use crate::{Batch, BodyDetail, Journal, MemoryJournal, ReadQuery, RetentionPolicy, WriterEpoch};
 
 /// Histories a run: about as many as an engine that syncs every batch plays in a quarter of a minute.
 const CASES: u32 = 40;
 
 /// Plays random histories into the engine and into the model, and fails at the first answer that differs.
 pub fn agrees_with_the_model(factory: Factory) {
+    run(|steps| play(&mut *factory(), &steps));
+}
+
+fn run(check: impl Fn(Vec<Step>) -> Result<(), TestCaseError>) {
     let cases = match std::env::var("PROPTEST_CASES") {
         Ok(_) => Config::default().cases,
         Err(_) => CASES,
     };
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-    let outcome = runner.run(&histories::history(), |steps| play(&mut *factory(), &steps));
+    let outcome = runner.run(&histories::history(), check);
     if let Err(failure) = outcome {
         // `expect` prints the error with its newlines escaped; a history is read by people.
         assert_eq!(failure.to_string(), "", "the engine and the model disagree");
@@ -50,7 +55,52 @@ fn play(bench: &mut dyn Workbench, steps: &[Step]) -> Result<(), TestCaseError> 
     pair.bench.reopen();
     pair.sweep("reopened")?;
     pair.bench.settle();
-    pair.sweep("settled")
+    pair.sweep("settled")?;
+    sweep("carried", &carried(pair.bench.journal()), &pair.model)
+}
+
+/// The journal exported, and imported into memory.
+fn carried(journal: &dyn Exporting) -> MemoryJournal {
+    let mut stream = Vec::new();
+    export(journal, &mut stream, &mut |_, _| ()).expect("every record can be read");
+    import(&stream[..], MemoryJournal::import, &mut |_, _| ()).expect("what was exported can be imported").0
+}
+
+/// Plays random histories into the model, has each carried into an engine by `carry` (by importing its export), and fails at the first
+/// answer that differs, then and after the journal went on.
+pub fn survives_being_carried(carry: impl Fn(&MemoryJournal) -> Box<dyn Workbench>) {
+    run(|steps| {
+        let mut memory = InMemory(MemoryJournal::new());
+        play(&mut memory, &steps)?;
+        let mut bench = carry(&memory.0);
+        same("journal id", &bench.journal().id(), &memory.0.id())?;
+        sweep("imported", bench.journal(), &memory.0)?;
+        bench.reopen();
+        sweep("imported and reopened", bench.journal(), &memory.0)?;
+        let epochs = begin(&*bench, &memory.0);
+        let clock = memory.0.last_recorded_at().unwrap_or(histories::beginning());
+        let mut pair = Pair { bench: &mut *bench, model: memory.0, epochs, clock };
+        for step in &steps {
+            pair.step(step)?;
+        }
+        pair.bench.settle();
+        pair.sweep("gone on after the import")
+    });
+}
+
+/// The model as an engine of its own.
+struct InMemory(MemoryJournal);
+
+impl Workbench for InMemory {
+    fn journal(&self) -> &dyn Exporting {
+        &self.0
+    }
+
+    fn reopen(&mut self) {
+        self.0 = self.0.clone();
+    }
+
+    fn settle(&mut self) {}
 }
 
 fn begin(bench: &dyn Workbench, model: &MemoryJournal) -> (WriterEpoch, WriterEpoch) {
@@ -61,7 +111,7 @@ impl Pair<'_> {
     fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
             Step::Append(played) => self.append(played),
-            Step::Ask(asked) => self.ask(asked),
+            Step::Ask(asked) => asked.iter().try_for_each(|asked| self.ask(asked)),
             Step::Reopen => {
                 self.bench.reopen();
                 self.epochs = begin(self.bench, &self.model);
@@ -99,34 +149,42 @@ impl Pair<'_> {
         same(&format!("{asked:?}"), &engine, &model)
     }
 
-    /// Asks for everything there is: all records, every object's state at every position, and all lists.
     fn sweep(&self, condition: &str) -> Result<(), TestCaseError> {
-        let engine = self.bench.journal();
-        let model: &dyn Journal = &self.model;
-        let both = |what: &str, ask: &dyn Fn(&dyn Journal) -> String| {
-            let (engine, model) = (ask(engine), ask(model));
-            same(&format!("{condition}: {what}"), &engine, &model)
-        };
-        both("oldest", &|journal| format!("{:?}", journal.oldest()))?;
-        both("watermark", &|journal| format!("{:?} {:?}", journal.watermark(), journal.last_recorded_at()))?;
-        both("records", &|journal| answer(journal, &histories::whole()))?;
-        both("checkpoints", &|journal| format!("{:?}", journal.checkpoints(&"".into())))?;
-        both("cursors", &|journal| format!("{:?}", histories::CONSUMERS.map(|consumer| journal.cursor(consumer).ok())))?;
-        both("heads", &|journal| format!("{:#?}", journal.heads(&WatchScope::default())))?;
-        both("segments", &segments)?;
-        let first = model.oldest().ok().flatten().map_or(0, |oldest| oldest.seq.0.saturating_sub(1));
-        for at in (first..=model.watermark().0 + 1).map(Seq) {
-            for object in histories::objects() {
-                both(&format!("state of {object:?} at {at}"), &|journal| answer(journal, &Asked::State(object.clone(), at)))?;
-            }
-            let all = Filter::changes();
-            both(&format!("objects at {at}"), &|journal| objects(journal, at, &all, None, 1_000, BodyDetail::Body))?;
-        }
-        for object in histories::objects() {
-            both(&format!("head of {object:?}"), &|journal| format!("{:?}", journal.head(&object)))?;
-        }
-        Ok(())
+        sweep(condition, self.bench.journal(), &self.model)
     }
+}
+
+/// Asks both for everything there is: all records, every object's state at every position, and all lists.
+fn sweep(condition: &str, engine: &dyn Journal, model: &dyn Journal) -> Result<(), TestCaseError> {
+    let both = |what: &str, ask: &dyn Fn(&dyn Journal) -> String| {
+        let (engine, model) = (ask(engine), ask(model));
+        same(&format!("{condition}: {what}"), &engine, &model)
+    };
+    both("oldest", &|journal| format!("{:?}", journal.oldest()))?;
+    both("watermark", &|journal| format!("{:?} {:?}", journal.watermark(), journal.last_recorded_at()))?;
+    both("records", &|journal| answer(journal, &histories::whole()))?;
+    for query in histories::paged() {
+        both("pages", &|journal| follow(journal, query.clone()))?;
+    }
+    both("checkpoints", &|journal| format!("{:?}", journal.checkpoints(&"".into())))?;
+    both("cursors", &|journal| format!("{:?}", histories::CONSUMERS.map(|consumer| journal.cursor(consumer).ok())))?;
+    both("heads", &|journal| format!("{:#?}", journal.heads(&WatchScope::default())))?;
+    both("segments", &segments)?;
+    let first = model.oldest().ok().flatten().map_or(0, |oldest| oldest.seq.0.saturating_sub(2));
+    for query in histories::around(first + 2) {
+        both(&format!("read {query:?}"), &|journal| answer(journal, &Asked::Read(query.clone())))?;
+    }
+    for at in (first..=model.watermark().0 + 1).map(Seq) {
+        for object in histories::objects() {
+            both(&format!("state of {object:?} at {at}"), &|journal| answer(journal, &Asked::State(object.clone(), at)))?;
+        }
+        let all = Filter::changes();
+        both(&format!("objects at {at}"), &|journal| objects(journal, at, &all, None, 1_000, BodyDetail::Body))?;
+    }
+    for object in histories::objects() {
+        both(&format!("head of {object:?}"), &|journal| format!("{:?}", journal.head(&object)))?;
+    }
+    Ok(())
 }
 
 fn same<T: std::fmt::Debug>(what: &str, engine: &T, model: &T) -> Result<(), TestCaseError> {
@@ -136,6 +194,25 @@ fn same<T: std::fmt::Debug>(what: &str, engine: &T, model: &T) -> Result<(), Tes
         Ok(())
     } else {
         Err(TestCaseError::fail(format!("{what}\nengine: {}\nmodel:  {}", lines(&engine), lines(&model))))
+    }
+}
+
+/// Follows the pages to the end; told are the positions, a bar after each page.
+fn follow(journal: &dyn Journal, mut query: ReadQuery) -> String {
+    let mut told = String::new();
+    loop {
+        let page = match journal.read(&query) {
+            Ok(page) => page,
+            Err(error) => return format!("{told} {error}"),
+        };
+        page.records.iter().for_each(|recorded| told.push_str(&format!("{} ", recorded.record.seq())));
+        told.push_str("| ");
+        let last = page.records.last().map(|recorded| recorded.record.seq());
+        // An engine that gives the same page again would be followed for ever.
+        if !page.more || last.is_none() || last == query.after {
+            return told;
+        }
+        query.after = last;
     }
 }
 

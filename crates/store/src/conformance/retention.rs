@@ -83,7 +83,7 @@ pub(super) fn answers_from_the_base_after_retention(bench: &mut dyn Workbench) {
         let state = |path: &str, at: u64| journal.state(&object(path), Seq(at)).expect("the position is kept");
         let mut quiet = change("2026-11-18T10:00:00Z", Verb::Create, &object("Pod/web/quiet/1"), Some("q"));
         quiet.seq = Seq(1);
-        for at in [7, 8, FAR.0] {
+        for at in [6, 7, 8, FAR.0] {
             assert_eq!(state("Pod/web/quiet/1", at).as_ref(), Some(&quiet), "quiet since before the oldest day, at {at}");
             assert_eq!(state("Pod/web/quiet/", at).as_ref(), Some(&quiet), "by name, at {at}");
         }
@@ -95,6 +95,7 @@ pub(super) fn answers_from_the_base_after_retention(bench: &mut dyn Workbench) {
             let page = journal.objects(Seq(at), &Filter::changes(), None, 10, BodyDetail::Body).expect("the position is kept");
             page.objects.iter().map(|change| format!("{}={}", change.object.name, value(change.body.as_ref()))).collect()
         };
+        assert_eq!(names(6), ["busy=2", "quiet=q"], "the state just before the oldest record");
         assert_eq!(names(7), ["busy=3", "quiet=q"]);
         assert_eq!(names(9), ["e=e2", "busy=4", "quiet=q"]);
         let heads = journal.heads(&scope("c1", "", "pods")).expect("heads are kept");
@@ -133,10 +134,10 @@ pub(super) fn tells_what_is_gone(bench: &mut dyn Workbench) {
         assert_eq!(read(0, FAR.0, Some(4), down), Some((4, 5)));
         assert_eq!(read(0, 4, None, up), Some((4, 5)), "nothing of the range is left");
         assert_eq!(read(3, 2, None, up), None, "an empty range asks for nothing");
-        assert_eq!(asked(journal.state(&object("Pod/web/quiet/1"), Seq(4)).err()), Some((4, 5)));
-        assert_eq!(asked(journal.state(&object("Pod/web/quiet/1"), Seq(5)).err()), None);
+        assert_eq!(asked(journal.state(&object("Pod/web/quiet/1"), Seq(3)).err()), Some((3, 5)));
+        assert_eq!(asked(journal.state(&object("Pod/web/quiet/1"), Seq(4)).err()), None, "the state before the oldest record is kept");
         let objects = |at| asked(journal.objects(Seq(at), &Filter::changes(), None, 10, BodyDetail::None).err());
-        assert_eq!((objects(4), objects(5)), (Some((4, 5)), None));
+        assert_eq!((objects(3), objects(4)), (Some((3, 5)), None));
     });
 }
 

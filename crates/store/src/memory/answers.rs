@@ -84,15 +84,13 @@ impl Held {
         detail: BodyDetail,
     ) -> Result<ObjectsPage, StoreError> {
         self.refuse_gone(at)?;
-        let Some(today) = self.records.range(..=at).next_back().map(|(_, record)| day_of(record.recorded_at())) else {
-            return Ok(ObjectsPage::default());
-        };
+        let today = self.records.range(..=at).next_back().map(|(_, record)| day_of(record.recorded_at()));
         let mut alive = self
             .known_objects()
             .filter(|object| after.is_none_or(|after| *object > after))
             .filter_map(|object| self.last_change(object, at))
             .filter(|change| change.verb != Verb::Delete && matches_object(filter, change))
-            .filter(|change| !is_event(&change.object) || day_of(change.recorded_at) == today);
+            .filter(|change| !is_event(&change.object) || Some(day_of(change.recorded_at)) == today);
         let objects = alive
             .by_ref()
             .take(limit.max(1))
@@ -164,10 +162,10 @@ impl Held {
         change.verb != Verb::Delete && (!is_event(&change.object) || day_of(change.recorded_at) >= yesterday)
     }
 
-    /// States of positions that retention took cannot be told any more.
+    /// States of positions that retention took cannot be told any more; the one just before the oldest record is what the base holds.
     fn refuse_gone(&self, at: Seq) -> Result<(), StoreError> {
         match self.oldest() {
-            Some(oldest) if oldest.seq > Seq(1) && at < oldest.seq => Err(StoreError::Gone { asked: at.0, oldest }),
+            Some(oldest) if at.0.saturating_add(1) < oldest.seq.0 => Err(StoreError::Gone { asked: at.0, oldest }),
             _ => Ok(()),
         }
     }

@@ -23,6 +23,8 @@ pub(super) const CONSUMERS: [&str; 2] = ["doctor", "policy"];
 const STEPS: std::ops::Range<usize> = 1..25;
 /// Records in one batch.
 const RECORDS: std::ops::Range<usize> = 0..9;
+/// Questions asked at one moment.
+const QUESTIONS: std::ops::Range<usize> = 1..12;
 /// Positions that questions are about; histories rarely grow beyond.
 const POSITIONS: std::ops::Range<u64> = 0..120;
 
@@ -30,7 +32,7 @@ const POSITIONS: std::ops::Range<u64> = 0..120;
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Append(Played),
-    Ask(Box<Asked>),
+    Ask(Vec<Asked>),
     Reopen,
     Settle,
     /// Keep days for so long; `bytes` also forbids all but the open one.
@@ -119,6 +121,38 @@ pub(super) fn whole() -> Asked {
     })
 }
 
+/// Pages to follow after each turn of a history, one question each: every order, sizes that divide the whole and that do not.
+pub(super) fn paged() -> Vec<ReadQuery> {
+    let mut queries = Vec::new();
+    for order in [Order::Ascending, Order::Descending] {
+        for (limit, kinds) in [(1, vec!["Pod".into()]), (4, vec!["Event".into()]), (7, vec![])] {
+            queries.push(ReadQuery {
+                range: SeqRange { first: Seq(0), last: Seq(1 << 52) },
+                filter: Filter { kinds, ..Filter::changes() },
+                after: None,
+                order,
+                limit,
+                detail: BodyDetail::Body,
+            });
+        }
+    }
+    queries
+}
+
+/// Questions that begin or continue just before, at and after a position.
+pub(super) fn around(oldest: u64) -> Vec<ReadQuery> {
+    let mut queries = Vec::new();
+    for near in [1, oldest.saturating_sub(1), oldest, oldest + 1].map(Seq) {
+        for (order, first, after) in
+            [(Order::Ascending, near, None), (Order::Ascending, Seq(0), Some(near)), (Order::Descending, Seq(0), Some(near))]
+        {
+            let range = SeqRange { first, last: Seq(1 << 52) };
+            queries.push(ReadQuery { range, filter: Filter::changes(), after, order, limit: 3, detail: BodyDetail::None });
+        }
+    }
+    queries
+}
+
 impl Played {
     pub(super) fn batch(&self, now: Timestamp) -> Batch {
         let records = self.records.iter().map(|(drawn, offset)| drawn.record(now + *offset)).collect();
@@ -181,10 +215,10 @@ impl Drawn {
 pub(super) fn history() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         10 => played().prop_map(Step::Append),
-        8 => asked().prop_map(|asked| Step::Ask(Box::new(asked))),
+        8 => vec(asked(), QUESTIONS).prop_map(Step::Ask),
         1 => Just(Step::Reopen),
         1 => Just(Step::Settle),
-        1 => (0..100_i64, any::<bool>()).prop_map(|(hours, bytes)| Step::Retain { hours, bytes }),
+        2 => (0..60_i64, proptest::bool::weighted(0.2)).prop_map(|(hours, bytes)| Step::Retain { hours, bytes }),
     ];
     vec(step, STEPS)
 }

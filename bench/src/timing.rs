@@ -1,0 +1,55 @@
+//! Times of many like operations, and what they come to.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+/// Percentiles of a series, in microseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Percentiles {
+    pub(crate) count: usize,
+    pub(crate) p50_micros: f64,
+    pub(crate) p99_micros: f64,
+    pub(crate) max_micros: f64,
+}
+
+/// Runs the operation for each input and keeps how long each took.
+pub(crate) fn each<T, E>(inputs: impl IntoIterator<Item = T>, mut operation: impl FnMut(T) -> Result<(), E>) -> Result<Percentiles, E> {
+    let mut times = Vec::new();
+    for input in inputs {
+        let begin = Instant::now();
+        operation(input)?;
+        times.push(begin.elapsed());
+    }
+    Ok(percentiles(times))
+}
+
+/// Runs the operation once.
+pub(crate) fn once<T>(operation: impl FnOnce() -> T) -> (T, Duration) {
+    let begin = Instant::now();
+    let outcome = operation();
+    (outcome, begin.elapsed())
+}
+
+pub(crate) fn percentiles(mut times: Vec<Duration>) -> Percentiles {
+    times.sort();
+    // Nearest rank: the smallest time that at least this share does not exceed.
+    let rank = |share: f64| {
+        let index = (share * times.len() as f64).ceil().max(1.0) as usize - 1;
+        times.get(index.min(times.len().saturating_sub(1))).map_or(0.0, |time| time.as_secs_f64() * 1e6)
+    };
+    Percentiles { count: times.len(), p50_micros: rank(0.5), p99_micros: rank(0.99), max_micros: rank(1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_nearest_rank() {
+        let told = percentiles((1..=200).rev().map(Duration::from_micros).collect());
+        assert_eq!((told.p50_micros.round(), told.p99_micros.round(), told.max_micros.round()), (100.0, 198.0, 200.0));
+        assert_eq!(percentiles(Vec::new()).count, 0);
+    }
+}

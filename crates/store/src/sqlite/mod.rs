@@ -1,0 +1,299 @@
+//! `SqliteJournal`: the embedded engine, one SQLite file per UTC day under a directory.
+//!
+//! Not here: watching, redaction, time (records bring theirs). Invariants: one process writes a directory; readers in this process and
+//! others never wait for the writer; a damaged day costs its own changes only.
+
+mod day;
+mod encode;
+mod fault;
+mod filter;
+mod follow;
+mod generations;
+mod identity;
+mod kept;
+mod lock;
+mod names;
+mod objects;
+mod open_day;
+mod published;
+mod read;
+mod recover;
+mod rows;
+mod schema;
+mod states;
+mod times;
+mod view;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use proreus_model::{Change, ClusterId, Filter, JournalId, ObjectId, ResourceType, Seq, WatchScope};
+
+use self::day::{Idle, lock as hold};
+use self::fault::{OrFail, Place};
+use self::identity::{Identity, WatermarkFile};
+use self::published::Published;
+use self::writer::Writer;
+use crate::journal::{
+    Appended, Batch, BodyDetail, Checkpoint, ConsumerCursor, Head, Journal, ObjectsPage, Oldest, Page, ReadQuery, Retained,
+    RetentionPolicy, SegmentSummary, StoreError, WriterEpoch,
+};
+
+pub use self::lock::DirectoryLock;
+pub use self::recover::{DamagedFile, OpenReport};
+
+/// Bodies that the writer remembers for coding the next versions, unless told otherwise.
+const MEMORY_BYTES: usize = 24 << 20;
+
+/// How to open a journal.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Bytes of bodies that the writer keeps to code the next versions against; others are read back when needed.
+    pub memory_bytes: usize,
+    /// Make a journal when there is none; `NoJournal` otherwise.
+    pub create: bool,
+    /// Identity of a journal that is made; random when `None`. For restoring one.
+    pub id: Option<JournalId>,
+    /// First position of a journal that is made. For restoring one whose oldest records are gone.
+    pub first_seq: Seq,
+    /// Most pages of 4 KiB a day file may have, as if the disk ended there. For tests of a full disk.
+    pub most_pages: Option<u32>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { memory_bytes: MEMORY_BYTES, create: true, id: None, first_seq: Seq(1), most_pages: None }
+    }
+}
+
+/// A journal in a directory.
+pub struct SqliteJournal {
+    id: JournalId,
+    dir: PathBuf,
+    report: OpenReport,
+    published: RwLock<Arc<Published>>,
+    /// `None` when opened to read only.
+    writer: Option<Mutex<Writer>>,
+    follower: Option<follow::Follower>,
+}
+
+impl SqliteJournal {
+    /// Opens a journal to write and read. `Locked` when another process writes it, `NotWritable`, `Newer`; damaged days are set aside and
+    /// told in the report.
+    pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
+        if !options.create && !dir.is_dir() {
+            return Err(StoreError::NoJournal { dir: dir.display().to_string() });
+        }
+        Self::open_locked(DirectoryLock::acquire(dir)?, options)
+    }
+
+    /// Opens a journal whose lock the caller holds already, having waited for it.
+    pub fn open_locked(lock: DirectoryLock, options: &OpenOptions) -> Result<Self, StoreError> {
+        let dir = lock.dir().to_owned();
+        let place = Place::new(&dir, "");
+        let idle = Arc::new(Idle::default());
+        let listing = recover::list(&dir)?;
+        let (mut days, broken) = recover::open_days(&dir, &listing, &idle, false)?;
+        let (identity, identity_rebuilt) = recover::identity(&dir, &days)?;
+        let created = identity.is_none() && listing.days.is_empty();
+        if created && !options.create {
+            return Err(StoreError::NoJournal { dir: dir.display().to_string() });
+        }
+        recover::clean(&dir, &listing)?;
+        let mut report = OpenReport { created, identity_rebuilt, ..OpenReport::default() };
+        for (date, kind, reason) in &broken {
+            report.damaged.push(recover::set_aside(&dir, *date, *kind, reason)?);
+        }
+        report.took_back = recover::settle_spill(&mut days)?;
+        let mut identity = match identity {
+            Some(identity) => identity,
+            None => Identity::new(new_id(options)?.as_str().to_owned(), options.first_seq.0.max(1)),
+        };
+        let id = identity.journal.parse().map_err(|_| place.engine("failed to open", "journal.json holds no journal id"))?;
+        let newest = days.iter().filter_map(|day| day.span()).next_back();
+        let last_seq = newest.map_or(identity.first - 1, |span| span.last_seq);
+        report.lost_records = if report.took_back { 0 } else { recover::lost(&dir, last_seq) };
+        let newest_date = days.last().map(|day| day.date);
+        let tail_lost = report.lost_records > 0 || broken.iter().any(|(date, ..)| newest_date.is_none_or(|newest| *date > newest));
+        // Whatever was given out before a loss must not be given again.
+        let next_seq = if tail_lost { identity.reserved.max(last_seq + report.lost_records) + 1 } else { last_seq + 1 };
+        identity.reserved = identity.reserved.max(last_seq);
+        if created || identity_rebuilt {
+            identity.write(&dir).or_fail(&place, "failed to write journal.json")?;
+        }
+        let watermark_file = WatermarkFile::open(&dir).or_fail(&place, "failed to open the watermark file")?;
+        let writer = Writer {
+            place,
+            identity,
+            days,
+            last_seq,
+            last_at: newest.map(|span| span.last_at),
+            next_seq,
+            open: None,
+            watermark_file,
+            idle,
+            memory: options.memory_bytes,
+            most_pages: options.most_pages,
+            dir: dir.clone(),
+            lock,
+        };
+        let published = RwLock::new(Arc::new(writer.published()));
+        Ok(Self { id, dir, report, published, writer: Some(Mutex::new(writer)), follower: None })
+    }
+
+    /// Opens a journal to read only, while another process may write it. Every question sees what the writer had committed by then.
+    pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
+        let (follower, published, id, report) = follow::Follower::open(dir)?;
+        let published = RwLock::new(Arc::new(published));
+        Ok(Self { id, dir: dir.to_owned(), report, published, writer: None, follower: Some(follower) })
+    }
+
+    /// What opening found and did.
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Every consumer's position, by name.
+    pub fn cursors(&self) -> Result<Vec<ConsumerCursor>, StoreError> {
+        match self.now()?.days.last() {
+            Some(day) => times::cursors(day),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// This moment of the journal.
+    fn now(&self) -> Result<Arc<Published>, StoreError> {
+        let known = Arc::clone(&self.published.read().unwrap_or_else(PoisonError::into_inner));
+        let Some(follower) = &self.follower else { return Ok(known) };
+        match follower.look(&known)? {
+            None => Ok(known),
+            Some(newer) => {
+                let newer = Arc::new(newer);
+                *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&newer);
+                Ok(newer)
+            }
+        }
+    }
+
+    fn writer(&self) -> Result<&Mutex<Writer>, StoreError> {
+        let read_only = || StoreError::NotWritable { dir: self.dir.display().to_string(), reason: "it was opened to read only".to_owned() };
+        self.writer.as_ref().ok_or_else(read_only)
+    }
+
+    fn publish(&self, writer: &Writer) {
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(writer.published());
+    }
+}
+
+fn new_id(options: &OpenOptions) -> Result<JournalId, StoreError> {
+    if let Some(id) = &options.id {
+        return Ok(id.clone());
+    }
+    let mut bytes = [0; 16];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut source| std::io::Read::read_exact(&mut source, &mut bytes));
+    read.map_err(|error| StoreError::Engine { step: "failed to make a journal id".to_owned(), reason: error.to_string() })?;
+    Ok(JournalId::from_bytes(bytes))
+}
+
+impl Journal for SqliteJournal {
+    fn id(&self) -> JournalId {
+        self.id.clone()
+    }
+
+    fn begin_epoch(&self) -> Result<WriterEpoch, StoreError> {
+        hold(self.writer()?).begin_epoch()
+    }
+
+    fn append(&self, epoch: WriterEpoch, batch: &Batch) -> Result<Appended, StoreError> {
+        let mut writer = hold(self.writer()?);
+        let current = writer.identity.epoch;
+        // Epoch 0 is before the first writer: nobody holds it.
+        if epoch.0 != current || current == 0 {
+            return Err(StoreError::Fenced { given: epoch.0, current });
+        }
+        let appended = writer.append(batch);
+        // After a failure too: a day may have begun.
+        self.publish(&writer);
+        appended
+    }
+
+    fn watermark(&self) -> Seq {
+        self.now().map_or(Seq(0), |now| Seq(now.watermark))
+    }
+
+    fn last_recorded_at(&self) -> Option<Timestamp> {
+        self.now().ok()?.last_at
+    }
+
+    fn oldest(&self) -> Result<Option<Oldest>, StoreError> {
+        Ok(self.now()?.oldest())
+    }
+
+    fn seq_at(&self, time: Timestamp) -> Result<Seq, StoreError> {
+        times::seq_at(&*self.now()?, time)
+    }
+
+    fn read(&self, query: &ReadQuery) -> Result<Page, StoreError> {
+        read::page(&*self.now()?, query)
+    }
+
+    fn state(&self, object: &ObjectId, at: Seq) -> Result<Option<Change>, StoreError> {
+        states::state(&*self.now()?, object, at, BodyDetail::Body)
+    }
+
+    fn objects(
+        &self,
+        at: Seq,
+        filter: &Filter,
+        after: Option<&ObjectId>,
+        limit: usize,
+        detail: BodyDetail,
+    ) -> Result<ObjectsPage, StoreError> {
+        states::objects(&*self.now()?, at, filter, after, limit, detail)
+    }
+
+    fn heads(&self, scope: &WatchScope) -> Result<Vec<Head>, StoreError> {
+        states::heads(&*self.now()?, scope)
+    }
+
+    fn head(&self, object: &ObjectId) -> Result<Option<Head>, StoreError> {
+        states::head(&*self.now()?, object)
+    }
+
+    fn clusters(&self) -> Result<Vec<ClusterId>, StoreError> {
+        kept::clusters(&*self.now()?)
+    }
+
+    fn types(&self) -> Result<Vec<ResourceType>, StoreError> {
+        kept::types(&*self.now()?)
+    }
+
+    fn checkpoints(&self, cluster: &ClusterId) -> Result<Vec<Checkpoint>, StoreError> {
+        match self.now()?.days.last() {
+            Some(day) => times::checkpoints(day, cluster),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn cursor(&self, consumer: &str) -> Result<Option<ConsumerCursor>, StoreError> {
+        match self.now()?.days.last() {
+            Some(day) => times::cursor(day, consumer),
+            None => Ok(None),
+        }
+    }
+
+    fn retain(&self, _policy: &RetentionPolicy, _now: Timestamp) -> Result<Retained, StoreError> {
+        Ok(Retained::default())
+    }
+
+    fn segments(&self) -> Result<Vec<SegmentSummary>, StoreError> {
+        Ok(Vec::new())
+    }
+}
