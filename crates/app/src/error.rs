@@ -37,6 +37,11 @@ pub enum AppError {
 }
 
 impl AppError {
+    /// Whether what was asked for had been kept and was removed by retention.
+    pub fn is_no_longer_kept(&self) -> bool {
+        matches!(self, Self::CursorGone { .. } | Self::Store(StoreError::Gone { .. }))
+    }
+
     /// What the person can do next, one sentence without a full stop.
     pub fn hint(&self) -> String {
         match self {
