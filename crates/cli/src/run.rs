@@ -1,7 +1,7 @@
 //! From the words of a command line to an exit code.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -44,6 +44,7 @@ pub fn main() -> ExitCode {
     let (mut stdout, mut stderr) = (io::BufWriter::with_capacity(64 * 1024, io::stdout()), io::stderr());
     let env = |name: &str| std::env::var(name).ok();
     let mut around = Surroundings {
+        stdin: &mut io::stdin(),
         stdout: &mut stdout,
         stderr: &mut stderr,
         columns: stdout_columns(),
@@ -72,7 +73,9 @@ pub fn run(words: impl IntoIterator<Item = OsString>, around: &mut Surroundings<
             runtime.shutdown_background();
             outcome
         }
-        Err(source) => Err(Failure::File { step: "cannot start".to_owned(), source, hint: "check the limits on threads and files".to_owned() }),
+        Err(source) => {
+            Err(Failure::File { step: "cannot start".to_owned(), source, hint: "check the limits on threads and files".to_owned() })
+        }
     };
     let flushed = context.around.stdout.flush().map_err(Failure::Output);
     match outcome.and(flushed) {

@@ -1,7 +1,7 @@
 //! What a run of the program sees of the world: its outputs, its environment, its clock, the way to a journal. One struct, so that a test
 //! is a run with other surroundings.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ const DEFAULT_COLUMNS: usize = 80;
 
 /// What a run sees of the world.
 pub struct Surroundings<'a> {
+    /// What is piped in.
+    pub stdin: &'a mut dyn Read,
     /// Data goes here, and nothing else.
     pub stdout: &'a mut dyn Write,
     /// Everything else goes here.

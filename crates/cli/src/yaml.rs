@@ -142,7 +142,9 @@ fn text(of: &str) -> String {
 
 fn is_plain(of: &str) -> bool {
     let safe_start = of.starts_with(|first: char| first.is_ascii_alphabetic() || matches!(first, '/' | '_'));
-    let safe = of.chars().all(|letter| letter.is_ascii_alphanumeric() || " _-./:,=+()$;<>^@'\"|~".contains(letter) || (letter as u32 >= 0xa0 && is_printable(letter)));
+    let safe = of.chars().all(|letter| {
+        letter.is_ascii_alphanumeric() || " _-./:,=+()$;<>^@'\"|~".contains(letter) || (letter as u32 >= 0xa0 && is_printable(letter))
+    });
     let ambiguous = of.contains(": ") || of.contains(" #") || of.ends_with([':', ' ']) || of.contains('\u{feff}');
     safe_start && safe && !ambiguous && !WORDS.iter().any(|word| of.eq_ignore_ascii_case(word))
 }
@@ -175,9 +177,65 @@ mod tests {
     #[test]
     fn gives_every_text_back_to_a_reader() {
         let texts = [
-            "", " ", "a", "true", "No", "0x1f", "1e3", "1.10", "2026-11-21", "12:30:00", "a: b", "a #b", "#a", "a:", "- a", "&a", "*a", "!a", "%a", "@a", "`a`",
-            "a\nb", "a\nb\n", "a\n\n", "a\nb\n\n\n", "\na", " a\nb", "a \nb", "a\n b", "a\tb", "a\r\nb", "\u{1b}[31m", "\u{85}", "\u{2028}", "'a'", "\"a\"", "a'b",
-            "{a}", "[a]", "a, b", "名前", "e\u{301}", "🚢", "\u{feff}a", "---", "...", "a|b", "|", ">", "?", "? a", "=", "<<", "null", "~", "a\\b", "a\u{0}b", "y", "/a/b",
+            "",
+            " ",
+            "a",
+            "true",
+            "No",
+            "0x1f",
+            "1e3",
+            "1.10",
+            "2026-11-21",
+            "12:30:00",
+            "a: b",
+            "a #b",
+            "#a",
+            "a:",
+            "- a",
+            "&a",
+            "*a",
+            "!a",
+            "%a",
+            "@a",
+            "`a`",
+            "a\nb",
+            "a\nb\n",
+            "a\n\n",
+            "a\nb\n\n\n",
+            "\na",
+            " a\nb",
+            "a \nb",
+            "a\n b",
+            "a\tb",
+            "a\r\nb",
+            "\u{1b}[31m",
+            "\u{85}",
+            "\u{2028}",
+            "'a'",
+            "\"a\"",
+            "a'b",
+            "{a}",
+            "[a]",
+            "a, b",
+            "名前",
+            "e\u{301}",
+            "🚢",
+            "\u{feff}a",
+            "---",
+            "...",
+            "a|b",
+            "|",
+            ">",
+            "?",
+            "? a",
+            "=",
+            "<<",
+            "null",
+            "~",
+            "a\\b",
+            "a\u{0}b",
+            "y",
+            "/a/b",
         ];
         for text in texts {
             for value in [json!(text), json!({ "k": text }), json!({"k": {"l": [text, {"m": text}]}}), json!({ text: 1 })] {

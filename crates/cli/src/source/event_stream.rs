@@ -125,7 +125,8 @@ mod tests {
     fn check(chunks: &[&str], expected: &[(&str, &str)]) {
         let mut parser = Parser::default();
         let events: Vec<Event> = chunks.iter().flat_map(|chunk| parser.feed(chunk.as_bytes())).collect();
-        let expected: Vec<Event> = expected.iter().map(|(name, data)| Event { name: (*name).into(), data: data.as_bytes().into() }).collect();
+        let expected: Vec<Event> =
+            expected.iter().map(|(name, data)| Event { name: (*name).into(), data: data.as_bytes().into() }).collect();
         assert_eq!(events, expected);
     }
 

@@ -59,7 +59,10 @@ impl Server {
         let base = base.ok_or_else(|| usage(format!("`{text}` is no server"), "write http://127.0.0.1:8080 or https://host:port"))?;
         // A second installation is refused and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(SILENCE).user_agent(concat!("proreus/", env!("CARGO_PKG_VERSION")));
+        let builder = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE)
+            .user_agent(concat!("proreus/", env!("CARGO_PKG_VERSION")));
         let builder = match (ca, base.scheme()) {
             (Some(path), _) => builder.tls_certs_only(read_authorities(path)?),
             // Plain HTTP needs no authorities, and a container without any must not fail for want of them.
@@ -98,7 +101,11 @@ impl Server {
         let mut pairs = mark_pairs(&ask.selection);
         pairs.extend(self.range_pairs(ask.since.as_deref(), ask.until.as_deref(), cursor, limit)?);
         let page: MarkPage = self.get(&["marks"], &pairs).await?;
-        let marks = RecordsPage { items: page.items.into_iter().map(Entry::Mark).collect(), more: page.next_cursor.is_some(), end: page.end_cursor };
+        let marks = RecordsPage {
+            items: page.items.into_iter().map(Entry::Mark).collect(),
+            more: page.next_cursor.is_some(),
+            end: page.end_cursor,
+        };
         Ok(merge(changes, marks))
     }
 
@@ -193,7 +200,8 @@ impl Server {
         let mut pairs: Pairs = vec![("cluster", newest.cluster.clone())];
         pairs.extend(ask.uid.iter().map(|uid| ("uid", uid.clone())));
         let word = |text: &str, empty: &str| if text.is_empty() { empty.to_owned() } else { text.to_owned() };
-        let path = ["objects".to_owned(), word(&newest.group, "core"), newest.kind.clone(), word(&newest.namespace, "_"), newest.name.clone()];
+        let path =
+            ["objects".to_owned(), word(&newest.group, "core"), newest.kind.clone(), word(&newest.namespace, "_"), newest.name.clone()];
         Ok(Place { path, pairs })
     }
 
@@ -232,7 +240,11 @@ impl Server {
             true => "check the URL, and that `proreus serve` runs there",
             false => "start `proreus serve`, or say --server URL for another server or --data-dir DIR to read a journal's files",
         };
-        Failure::Unreachable { step: format!("cannot reach {}", self.base.as_str().trim_end_matches('/')), reason: innermost(error), hint: hint.to_owned() }
+        Failure::Unreachable {
+            step: format!("cannot reach {}", self.base.as_str().trim_end_matches('/')),
+            reason: innermost(error),
+            hint: hint.to_owned(),
+        }
     }
 }
 
@@ -301,7 +313,8 @@ fn merge(changes: RecordsPage, marks: RecordsPage) -> RecordsPage {
         (Some(_), _) => changes.end.clone(),
         (None, None) => earlier(&changes.end, &marks.end),
     };
-    let mut items: Vec<Entry> = changes.items.into_iter().chain(marks.items).filter(|entry| horizon.is_none_or(|horizon| seq(entry) <= horizon)).collect();
+    let mut items: Vec<Entry> =
+        changes.items.into_iter().chain(marks.items).filter(|entry| horizon.is_none_or(|horizon| seq(entry) <= horizon)).collect();
     items.sort_by_key(seq);
     RecordsPage { items, end, more }
 }

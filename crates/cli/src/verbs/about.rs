@@ -26,8 +26,7 @@ pub(crate) fn completions(flags: &CompletionsFlags, context: &mut Context<'_, '_
 
 /// Prints the version.
 pub(crate) fn version(flags: &OutputFlags, context: &mut Context<'_, '_>) -> Result<(), Failure> {
-    let version =
-        Version { version: env!("CARGO_PKG_VERSION"), target_os: std::env::consts::OS, target_arch: std::env::consts::ARCH };
+    let version = Version { version: env!("CARGO_PKG_VERSION"), target_os: std::env::consts::OS, target_arch: std::env::consts::ARCH };
     match flags.output.unwrap_or_default() {
         Format::Table => Ok(writeln!(context.around.stdout, "proreus {}", version.version)?),
         format => Ok(write_one(context.around.stdout, format, &version)?),

@@ -1,7 +1,5 @@
 //! `diff`: which fields differ between two recorded changes of one object.
 
-use std::io::Write;
-
 use crate::failure::Failure;
 use crate::flags::DiffFlags;
 use crate::output::{Format, write_one};
@@ -36,7 +34,7 @@ pub(crate) async fn run(flags: &DiffFlags, context: &mut Context<'_, '_>) -> Res
     }
     out.flush()?;
     let apart = between(diff.from.recorded_at.min(diff.to.recorded_at), diff.to.recorded_at.max(diff.from.recorded_at));
-    let count = super::counted(diff.changed.len() as u64, "field");
-    context.note(&format!("{count} differ between #{} and #{}, {apart} apart", diff.from.seq, diff.to.seq));
+    let count = super::counted(diff.changed.len() as u64, "changed field");
+    context.note(&format!("{count} between #{} and #{}, {apart} apart", diff.from.seq, diff.to.seq));
     Ok(())
 }

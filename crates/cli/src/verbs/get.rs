@@ -1,7 +1,5 @@
 //! `get`: objects as they were at a time, as a table, or one of them whole.
 
-use std::io::Write;
-
 use jiff::Timestamp;
 use proreus_app::questions::Selection;
 
@@ -32,13 +30,7 @@ pub(crate) async fn run(flags: &GetFlags, context: &mut Context<'_, '_>) -> Resu
 /// One object, whole.
 async fn one(flags: &GetFlags, source: &Source, context: &mut Context<'_, '_>) -> Result<(), Failure> {
     let (kind, name) = kind_and_name(&flags.kind, flags.name.as_deref())?;
-    let ask = ObjectAsk {
-        kind,
-        name,
-        namespace: flags.of.namespace.clone(),
-        cluster: flags.of.cluster.clone(),
-        uid: flags.of.uid.clone(),
-    };
+    let ask = ObjectAsk { kind, name, namespace: flags.of.namespace.clone(), cluster: flags.of.cluster.clone(), uid: flags.of.uid.clone() };
     let answer = source.object(&ask, flags.at.as_deref()).await?;
     let change = &answer.change;
     if answer.deleted {

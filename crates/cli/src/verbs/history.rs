@@ -1,10 +1,8 @@
 //! `history`: one object's changes with their fields, and the Events about it in between.
 
-use std::io::Write;
-
 use proreus_api::Verb;
 
-use super::{counted, grouped};
+use super::counted;
 use crate::failure::Failure;
 use crate::flags::HistoryFlags;
 use crate::output::{Format, Listing};
@@ -21,13 +19,8 @@ pub(crate) async fn run(flags: &HistoryFlags, context: &mut Context<'_, '_>) -> 
     let format = flags.output.output.unwrap_or_default();
     let (kind, name) = kind_and_name(&flags.object, flags.name.as_deref())?;
     let source = Source::choose(&flags.source, context.around)?;
-    let object = ObjectAsk {
-        kind,
-        name,
-        namespace: flags.of.namespace.clone(),
-        cluster: flags.of.cluster.clone(),
-        uid: flags.of.uid.clone(),
-    };
+    let object =
+        ObjectAsk { kind, name, namespace: flags.of.namespace.clone(), cluster: flags.of.cluster.clone(), uid: flags.of.uid.clone() };
     let full = flags.full || format == Format::Table;
     let ask = HistoryAsk { object, since: flags.range.since.clone(), until: flags.range.until.clone(), events: !flags.no_events, full };
     match format {
@@ -94,7 +87,7 @@ async fn print_timeline(flags: &HistoryFlags, source: &Source, ask: &HistoryAsk,
         return Ok(());
     }
     let state = gone.map_or_else(String::new, |time| format!("; it is gone since {}", absolute(time)));
-    context.note(&format!("{}, {} of Events{state}", counted(own_count, "change"), grouped(events)));
+    context.note(&format!("{}, {}{state}", counted(own_count, "change"), counted(events, "Event")));
     Ok(())
 }
 

@@ -16,8 +16,10 @@ pub(crate) struct EventWords {
     pub(crate) message: String,
     /// How often it was seen; 1 where it does not say.
     pub(crate) count: u64,
-    /// What it is about, `Pod/web-7c9d`; empty where it does not say.
-    pub(crate) about: String,
+    /// Kind of what it is about; empty where it does not say.
+    pub(crate) kind: String,
+    /// Name of what it is about.
+    pub(crate) name: String,
     /// Who says so.
     pub(crate) reporter: String,
 }
@@ -35,14 +37,13 @@ pub(crate) fn event_words(change: &Change) -> Option<EventWords> {
     let object = change.object.as_ref()?.to_value();
     let text = |paths: &[&str]| paths.iter().find_map(|path| object.pointer(path).and_then(Value::as_str)).filter(|text| !text.is_empty());
     let number = |paths: &[&str]| paths.iter().find_map(|path| object.pointer(path).and_then(Value::as_u64)).filter(|count| *count > 0);
-    let kind = text(&["/involvedObject/kind", "/regarding/kind"]).unwrap_or_default();
-    let name = text(&["/involvedObject/name", "/regarding/name"]).unwrap_or_default();
     Some(EventWords {
         warning: text(&["/type"]) == Some("Warning"),
         reason: clean(text(&["/reason"]).unwrap_or_default()),
         message: clean(text(&["/message", "/note"]).unwrap_or_default().trim_end()),
         count: number(&["/series/count", "/count", "/deprecatedCount"]).unwrap_or(1),
-        about: if kind.is_empty() { clean(name) } else { clean(&format!("{kind}/{name}")) },
+        kind: clean(text(&["/involvedObject/kind", "/regarding/kind"]).unwrap_or_default()),
+        name: clean(text(&["/involvedObject/name", "/regarding/name"]).unwrap_or_default()),
         reporter: clean(
             text(&["/reportingController", "/reportingComponent", "/source/component", "/deprecatedSource/component"]).unwrap_or_default(),
         ),

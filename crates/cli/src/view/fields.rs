@@ -10,8 +10,6 @@ use crate::terminal::paint::{Ink, Paint};
 pub(crate) const MAX_FIELDS: usize = 12;
 /// Changed lines of one text shown on each side.
 const MAX_TEXT_LINES: usize = 8;
-/// Cells of a path in a one-line summary.
-const SUMMARY_PATH: usize = 44;
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug)]
@@ -57,10 +55,7 @@ fn one_field(field: &FieldChange, paint: Paint, room: Option<usize>) -> Vec<Stri
     }
     // No room beside the path: the values get a line of their own.
     let path = shorten(&path, room.saturating_sub(3), Cut::Middle);
-    vec![
-        format!("{} {}:", paint.text(ink, sign), paint.text(Ink::Path, &path)),
-        format!("    {}", values(Some(room.saturating_sub(4)))),
-    ]
+    vec![format!("{} {}:", paint.text(ink, sign), paint.text(Ink::Path, &path)), format!("    {}", values(Some(room.saturating_sub(4))))]
 }
 
 fn sign(op: FieldOp) -> (&'static str, Ink) {
@@ -102,22 +97,41 @@ pub(crate) fn value_text(value: &Value) -> String {
     clean(&value.to_string())
 }
 
+/// What differs between two texts of several lines.
+struct TextLines<'a> {
+    /// Number of the first line that differs.
+    first: usize,
+    /// Lines that were there.
+    total: usize,
+    gone: Vec<&'a str>,
+    come: Vec<&'a str>,
+}
+
+impl<'a> TextLines<'a> {
+    /// Without what is the same before and behind: no search for the smallest difference, which a person does not need.
+    fn of(before: &'a str, after: &'a str) -> Self {
+        let (mut old, mut new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+        let total = old.len();
+        let head = old.iter().zip(&new).take_while(|(left, right)| left == right).count();
+        let (mut gone, mut come) = (old.split_off(head), new.split_off(head));
+        let tail = gone.iter().rev().zip(come.iter().rev()).take_while(|(left, right)| left == right).count();
+        gone.truncate(gone.len() - tail);
+        come.truncate(come.len() - tail);
+        Self { first: head + 1, total, gone, come }
+    }
+}
+
 /// Two texts of several lines: the lines that differ, without what is the same before and behind them.
 fn text_lines(path: &str, before: &str, after: &str, paint: Paint, room: Option<usize>) -> Vec<String> {
-    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
-    let same_head = old.iter().zip(&new).take_while(|(left, right)| left == right).count();
-    let (old_rest, new_rest) = (old.get(same_head..).unwrap_or_default(), new.get(same_head..).unwrap_or_default());
-    let same_tail = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(left, right)| left == right).count();
-    let gone = old_rest.get(..old_rest.len() - same_tail).unwrap_or_default();
-    let come = new_rest.get(..new_rest.len() - same_tail).unwrap_or_default();
+    let TextLines { first, total, gone, come } = TextLines::of(before, after);
     let whole = room.is_none();
     let mut lines = vec![format!(
         "{} {}: {}",
         paint.text(Ink::Changed, "~"),
         paint.text(Ink::Path, path),
-        paint.text(Ink::Faint, &format!("text of {} lines, from line {}", old.len(), same_head + 1))
+        paint.text(Ink::Faint, &format!("text of {total} lines, from line {first}"))
     )];
-    for (sign, ink, side) in [("-", Ink::Removed, gone), ("+", Ink::Added, come)] {
+    for (sign, ink, side) in [("-", Ink::Removed, &gone), ("+", Ink::Added, &come)] {
         let shown = if whole { side.len() } else { MAX_TEXT_LINES };
         let shown_lines = side.iter().take(shown).map(|line| within(&clean(line), room.map(|room| room.saturating_sub(6))));
         lines.extend(shown_lines.map(|line| format!("    {}", paint.text(ink, &format!("{sign} {line}")))));
@@ -132,7 +146,14 @@ fn text_lines(path: &str, before: &str, after: &str, paint: Paint, room: Option<
 pub(crate) fn summary(fields: &[FieldChange], most: usize) -> String {
     let Some(telling) = fields.iter().min_by_key(|field| rank(&field.path)) else { return String::new() };
     let more = if fields.len() > 1 { format!(" (+{})", fields.len() - 1) } else { String::new() };
-    let path = path_tail(&clean(&telling.path), SUMMARY_PATH);
+    // Half for where, half for what.
+    let path = path_tail(&clean(&telling.path), (most / 2).max(24));
+    if let (Some(Value::String(before)), Some(Value::String(after))) = (&telling.before, &telling.after)
+        && (before.contains('\n') || after.contains('\n'))
+    {
+        let lines = TextLines::of(before, after);
+        return format!("{path}: −{} +{} lines{more}", lines.gone.len(), lines.come.len());
+    }
     let room = most.saturating_sub(width(&path) + 2 + width(&more)).max(16);
     let text = match telling.op {
         FieldOp::Add => format!("+{path}: {}", values(telling, Paint::default(), Some(room.saturating_sub(1)))),
@@ -144,7 +165,16 @@ pub(crate) fn summary(fields: &[FieldChange], most: usize) -> String {
 
 /// What people want says more than what the cluster noted down in passing.
 fn rank(path: &str) -> u8 {
-    let noted = ["lastTransitionTime", "lastProbeTime", "lastHeartbeatTime", "lastUpdateTime", "observedGeneration", "resourceVersion", "startedAt", "containerID"];
+    let noted = [
+        "lastTransitionTime",
+        "lastProbeTime",
+        "lastHeartbeatTime",
+        "lastUpdateTime",
+        "observedGeneration",
+        "resourceVersion",
+        "startedAt",
+        "containerID",
+    ];
     match path {
         _ if noted.iter().any(|word| path.contains(word)) => 4,
         _ if path.starts_with("metadata.managedFields") => 5,
@@ -205,7 +235,7 @@ mod tests {
             )],
             Some(60),
             false,
-            &["  ~ spec.template.spec.containers[name=web].image:", "      \"…le.com/team/shop:1\" → \"…le.com/team/shop:2\""],
+            &["  ~ spec.template.spec.containers[name=web].image:", "      \"…xample.com/team/shop:1\" → \"…xample.com/team/shop:2\""],
         );
     }
 
@@ -234,7 +264,7 @@ mod tests {
             replaced("spec.template.spec.containers[name=web].resources.limits.memory", json!("1Gi"), json!("2Gi")),
             replaced("status.observedGeneration", json!(1), json!(2)),
         ];
-        assert_eq!(summary(&fields, 200), "…containers[name=web].resources.limits.memory: \"1Gi\" → \"2Gi\" (+2)");
+        assert_eq!(summary(&fields, 96), "…containers[name=web].resources.limits.memory: \"1Gi\" → \"2Gi\" (+2)");
         assert_eq!(summary(&[], 80), "");
     }
 

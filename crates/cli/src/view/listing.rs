@@ -3,18 +3,20 @@
 use jiff::Timestamp;
 use proreus_api::{Change, Mark, MarkKind, Verb};
 
-use super::event::event_words;
+use super::event::{EventWords, event_words};
 use super::{Names, fields, origin_note, place, verb};
 use crate::source::Entry;
 use crate::terminal::columns::{Cell, Column};
 use crate::terminal::fit::{Cut, clean};
 use crate::terminal::paint::Ink;
-use crate::terminal::times::{TimeStyle, of_day, show};
+use crate::terminal::times::{TimeStyle, of_day, show_in_column};
 
 /// Narrower terminals do without the manager: what changed says more.
-const MANAGER_FROM: usize = 110;
+const MANAGER_FROM: usize = 120;
 /// Cells of the last column where the output is no terminal: a line stays readable in a pager.
 const WHAT_IN_PIPES: usize = 160;
+/// Cells that the columns before the last one take at most.
+const BEFORE_WHAT: (usize, usize) = (3, 5);
 
 /// How a listing of changes is shown.
 pub(crate) struct ListingStyle<'a> {
@@ -35,11 +37,11 @@ impl ListingStyle<'_> {
 
     /// The columns.
     pub(crate) fn columns(&self) -> Vec<Column> {
-        let mut columns = vec![Column::figures("SEQ"), Column::whole("TIME")];
+        let mut columns = vec![Column::figures("SEQ"), Column::whole(if self.time == TimeStyle::Relative { "AGO" } else { "TIME" })];
         if self.names.several {
             columns.push(Column::shrinking("CLUSTER", 8, Cut::Middle));
         }
-        columns.extend([Column::whole("VERB"), Column::shrinking("KIND", 8, Cut::End), Column::shrinking("OBJECT", 16, Cut::Middle)]);
+        columns.extend([Column::whole("VERB"), Column::shrinking("KIND", 11, Cut::End), Column::shrinking("OBJECT", 16, Cut::Middle)]);
         if self.has_manager() {
             columns.push(Column::shrinking("MANAGER", 10, Cut::Middle));
         }
@@ -57,13 +59,15 @@ impl ListingStyle<'_> {
 
     fn change(&self, change: &Change) -> Vec<Cell> {
         let (word, ink) = verb(change.verb);
-        let (what_ink, what) = self.what(change);
+        let words = event_words(change);
+        let (what_ink, what) = self.what(change, words.as_ref());
+        // The name of an Event says nothing; what it is about does.
+        let object = match &words {
+            Some(words) if !words.name.is_empty() => place(&change.namespace, &words.name),
+            _ => place(&change.namespace, &change.name),
+        };
         let mut cells = self.head(change.seq, change.recorded_at, &change.cluster);
-        cells.extend([
-            Cell::inked(ink, word),
-            Cell::inked(Ink::Kind, clean(&change.kind)),
-            Cell::plain(place(&change.namespace, &change.name)),
-        ]);
+        cells.extend([Cell::inked(ink, word), Cell::inked(Ink::Kind, clean(&change.kind)), Cell::plain(object)]);
         if self.has_manager() {
             cells.push(Cell::inked(Ink::Faint, clean(change.manager.as_deref().unwrap_or("-"))));
         }
@@ -84,7 +88,7 @@ impl ListingStyle<'_> {
     }
 
     fn head(&self, seq: u64, time: Timestamp, cluster: &str) -> Vec<Cell> {
-        let mut cells = vec![Cell::inked(Ink::Faint, seq.to_string()), Cell::plain(show(time, self.now, self.time))];
+        let mut cells = vec![Cell::inked(Ink::Faint, seq.to_string()), Cell::plain(show_in_column(time, self.now, self.time))];
         if self.names.several {
             cells.push(Cell::plain(self.names.cluster(cluster)));
         }
@@ -92,12 +96,13 @@ impl ListingStyle<'_> {
     }
 
     /// What there is to say about a change in one line.
-    fn what(&self, change: &Change) -> (Ink, String) {
-        if let Some(words) = event_words(change).filter(|_| change.verb != Verb::Delete) {
+    fn what(&self, change: &Change, words: Option<&EventWords>) -> (Ink, String) {
+        if let Some(words) = words.filter(|_| change.verb != Verb::Delete) {
             let ink = if words.warning { Ink::Warning } else { Ink::Plain };
-            return (ink, format!("{} {}: {}", words.about, words.headline(), words.message));
+            return (ink, format!("{} {}: {}", words.kind, words.headline(), words.message));
         }
-        let fields = fields::summary(&change.changed, self.room.unwrap_or(WHAT_IN_PIPES));
+        let most = self.room.map_or(WHAT_IN_PIPES, |room| room - room * BEFORE_WHAT.0 / BEFORE_WHAT.1);
+        let fields = fields::summary(&change.changed, most);
         let gap = change.gap.as_ref().map(|gap| format!("gap {}–{}", of_day(gap.from), of_day(gap.to)));
         match gap.or_else(|| origin_note(change).map(str::to_owned)) {
             None => (Ink::Plain, fields),

@@ -28,7 +28,7 @@ impl ObjectsStyle<'_> {
             columns.push(Column::shrinking("CLUSTER", 8, Cut::Middle));
         }
         columns.extend([
-            Column::shrinking("KIND", 8, Cut::End),
+            Column::shrinking("KIND", 11, Cut::End),
             Column::shrinking("OBJECT", 16, Cut::Middle),
             Column::whole("AGE"),
             Column::whole("LAST CHANGE"),

@@ -8,7 +8,7 @@ use proreus_api::{Change, Verb};
 use super::event::{event_words, is_event};
 use super::fields::{Extent, field_lines};
 use super::{Names, origin_note, place, verb};
-use crate::terminal::fit::{Cut, clean, pad, shorten, width};
+use crate::terminal::fit::{Cut, clean, pad, shorten, width, wrap};
 use crate::terminal::paint::{Ink, Paint};
 use crate::terminal::times::{absolute, ago, day, of_day};
 
@@ -16,6 +16,10 @@ use crate::terminal::times::{absolute, ago, day, of_day};
 const AGO: usize = 10;
 /// Cells of the verb column: `create`, `update`, `delete`, `event`.
 const WORD: usize = 6;
+/// Cells of a position such as `#12345`.
+const SEQ: usize = 6;
+/// Cells of a headline before what is said: the time of day, and the columns above with two cells behind each.
+const BEFORE_REST: usize = 8 + 2 + AGO + 2 + SEQ + 2 + WORD + 2;
 /// Where fields and notes begin.
 const INDENT: usize = 10;
 
@@ -89,29 +93,34 @@ impl<'a> Timeline<'a> {
         let words = event_words(change).unwrap_or_default();
         let ink = if words.warning { Ink::Warning } else { Ink::Mark };
         let who = if words.reporter.is_empty() { String::new() } else { format!(" ({})", words.reporter) };
-        self.headline(out, change, "event", ink, &format!("{}: {}{who}", words.headline(), words.message))
+        let message = format!("{}{who}", words.message);
+        let beside = format!("{}: {message}", words.headline());
+        let room = self.extent.room.unwrap_or(usize::MAX);
+        if BEFORE_REST + width(&beside) <= room {
+            return self.headline(out, change, "event", ink, &beside);
+        }
+        self.headline(out, change, "event", ink, &words.headline())?;
+        for line in wrap(&message, room.saturating_sub(INDENT)) {
+            writeln!(out, "{}{}", " ".repeat(INDENT), self.paint.text(ink, &line))?;
+        }
+        Ok(())
     }
 
-    /// `08:03:11  1h57m ago  update  by kubectl  #57`.
+    /// `08:03:11  1h57m ago  #57    update  by kubectl`.
     fn headline(&self, out: &mut dyn Write, change: &Change, word: &str, ink: Ink, rest: &str) -> io::Result<()> {
-        let time = of_day(change.recorded_at);
-        let ago = pad(&ago(change.recorded_at, self.now), AGO);
-        let seq = format!("#{}", change.seq);
-        let used = width(&time) + width(&ago) + WORD + width(&seq) + 8;
         let rest = match self.extent.room {
-            Some(room) => shorten(rest, room.saturating_sub(used), Cut::End),
+            Some(room) => shorten(rest, room.saturating_sub(BEFORE_REST), Cut::End),
             None => rest.to_owned(),
         };
-        let rest = if rest.is_empty() { rest } else { format!("{rest}  ") };
         let rest_ink = if word == "event" { ink } else { Ink::Plain };
-        writeln!(
-            out,
-            "{}  {}  {}  {}{}",
-            self.paint.text(Ink::Strong, &time),
-            self.paint.text(Ink::Faint, &ago),
-            self.paint.text(ink, &pad(word, WORD)),
+        let line = format!(
+            "{}  {}  {}  {}  {}",
+            self.paint.text(Ink::Strong, &of_day(change.recorded_at)),
+            self.paint.text(Ink::Faint, &pad(&ago(change.recorded_at, self.now), AGO)),
+            self.paint.text(Ink::Faint, &pad(&format!("#{}", change.seq), SEQ)),
+            self.paint.text(ink, &if rest.is_empty() { word.to_owned() } else { pad(word, WORD) }),
             self.paint.text(rest_ink, &rest),
-            self.paint.text(Ink::Faint, &seq)
-        )
+        );
+        writeln!(out, "{}", line.trim_end())
     }
 }
