@@ -26,7 +26,8 @@ use crate::{Error, Result};
 const READY_WITHIN: Duration = Duration::from_secs(60);
 // Short beside any start, long beside one request on loopback.
 const ASK_EVERY: Duration = Duration::from_millis(100);
-// An API server without watches ends within a second; one that does not must not hold a test up.
+// An API server ends its watches within five seconds (it is told so) and then itself; one that does not
+// must not hold a test up.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 // `kubectl wait` and `rollout status` are the slow ones, and a test gives those a --timeout.
 const KUBECTL_WITHIN: Duration = Duration::from_secs(120);

@@ -28,6 +28,8 @@ impl ControlPlane {
         command.args(["--authorization-mode=RBAC", "--allow-privileged=true"]);
         command.arg("--service-cluster-ip-range=10.0.0.0/16");
         command.arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local");
+        // Without it a server that is asked to end waits for its watches, which never end: a minute or more.
+        command.arg("--shutdown-watch-termination-grace-period=5s");
         // An address on loopback is refused as the endpoint of the `kubernetes` service.
         command.arg("--endpoint-reconciler-type=none");
         for (flag, path) in [
