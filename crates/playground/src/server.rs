@@ -190,6 +190,22 @@ impl Playground {
         self.shared.lock().cluster.store.revision()
     }
 
+    /// Everything that is still in the history, oldest first, one watch event of JSON a line.
+    pub fn transcript(&self) -> Vec<String> {
+        let world = self.shared.lock();
+        let store = &world.cluster.store;
+        let Some(entries) = store.since(store.compacted()) else { return Vec::new() };
+        let line = |entry: &crate::store::Entry| {
+            let kind = match entry.happening {
+                crate::store::Happening::Added => "ADDED",
+                crate::store::Happening::Modified => "MODIFIED",
+                crate::store::Happening::Deleted => "DELETED",
+            };
+            format!("{{\"type\":\"{kind}\",\"object\":{}}}", entry.object.value())
+        };
+        entries.map(line).collect()
+    }
+
     /// The part that a scenario player works on.
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
