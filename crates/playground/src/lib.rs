@@ -11,6 +11,7 @@ mod convert;
 mod custom;
 mod defaults;
 mod demo;
+pub mod differential;
 mod discovery;
 mod fields;
 mod http;

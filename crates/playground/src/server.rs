@@ -139,7 +139,9 @@ impl Playground {
         let address = options.listen;
         let listener = tokio::net::TcpListener::bind(address).await.map_err(|source| PlaygroundError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| PlaygroundError::Listen { address, source })?;
-        let cluster = Cluster::new(options.seed, options.history_limit);
+        let mut cluster = Cluster::new(options.seed, options.history_limit);
+        // Without controllers no namespace would have the service account that pods are given.
+        cluster.admits_service_accounts = options.controllers;
         let mut world = World::new(cluster, options.controllers);
         world.bootstrap(options.clock.now());
         let revision = world.cluster.store.revision();
