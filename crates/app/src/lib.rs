@@ -6,11 +6,13 @@
 pub mod access;
 mod application;
 pub mod config;
+pub mod demo;
 mod error;
 mod kinds;
 pub mod manifests;
 mod moment;
 pub mod questions;
+pub mod service;
 pub mod status;
 
 pub use application::{Application, Readiness, blocking};

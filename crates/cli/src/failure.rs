@@ -104,7 +104,9 @@ impl Failure {
     /// What the person can do next; empty where nothing helps.
     fn hint(&self) -> String {
         match self {
-            Self::Usage { hint, .. } | Self::Refused { hint, .. } | Self::Unreachable { hint, .. } | Self::File { hint, .. } => hint.clone(),
+            Self::Usage { hint, .. } | Self::Refused { hint, .. } | Self::Unreachable { hint, .. } | Self::File { hint, .. } => {
+                hint.clone()
+            }
             Self::App(error) => error.hint(),
             Self::Config(error) => error.hint.clone(),
             Self::Output(_) => "check the disk or the program that reads the output".to_owned(),

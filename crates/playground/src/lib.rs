@@ -6,6 +6,7 @@
 
 mod clock;
 mod cluster;
+mod control;
 mod convert;
 mod custom;
 mod defaults;
@@ -29,6 +30,7 @@ mod selector;
 mod server;
 mod status;
 mod store;
+mod structural;
 mod subresource;
 mod table;
 mod time;

@@ -308,7 +308,8 @@ mod tests {
 
     #[test]
     fn finds_metadata_behind_the_items_as_custom_resources_have_it() {
-        let (items, metadata) = cut_list(r#"{"apiVersion":"x/v1","items":[{"x":1}],"kind":"L","metadata":{"resourceVersion":"9"}}"#, 5, 100).unwrap();
+        let (items, metadata) =
+            cut_list(r#"{"apiVersion":"x/v1","items":[{"x":1}],"kind":"L","metadata":{"resourceVersion":"9"}}"#, 5, 100).unwrap();
         assert_eq!((items.len(), metadata.as_str()), (1, r#"{"resourceVersion":"9"}"#));
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use proreus_model::{Change, Gap, Mark, MarkKind, Origin, Record, Seq, Verb, WatchScope};
+use proreus_model::{Change, Gap, Mark, MarkKind, Origin, Record, ResourceVersion, Seq, Verb, WatchScope};
 use proreus_store::Checkpoint;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
@@ -32,13 +32,16 @@ pub(crate) struct Entry {
     pub(crate) record: Option<Record>,
     /// A position that is true once this entry and all before it are written.
     pub(crate) checkpoint: Option<Checkpoint>,
+    /// The version up to which the watch was taken in with this entry.
+    pub(crate) reached: Option<ResourceVersion>,
     /// The object of the change: later versions may take its place.
     pub(crate) slot: Option<Slot>,
     /// The watch it comes from.
     pub(crate) cell: Option<Arc<WatchCell>>,
     /// Told when everything up to here is durable.
     pub(crate) flushed: Option<oneshot::Sender<()>>,
-    cost: usize,
+    /// Room taken, set by the queue.
+    pub(crate) cost: usize,
 }
 
 impl Entry {

@@ -162,13 +162,7 @@ fn merged(
     Ok(found)
 }
 
-fn recorded(
-    published: &Published,
-    view: &mut View<'_>,
-    key: i64,
-    entry: &Entry,
-    detail: BodyDetail,
-) -> Result<Recorded, StoreError> {
+fn recorded(published: &Published, view: &mut View<'_>, key: i64, entry: &Entry, detail: BodyDetail) -> Result<Recorded, StoreError> {
     let record = view.record(key, entry, detail)?;
     let mut previous = None;
     if let (Record::Change(change), BodyDetail::BodyAndPrevious) = (&record, detail) {
