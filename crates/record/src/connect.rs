@@ -7,8 +7,6 @@ use std::path::PathBuf;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use crate::recorder::ClusterSource;
-
 /// Name of a cluster that is reached by the service account of our pod and was given no other.
 const IN_CLUSTER_NAME: &str = "in-cluster";
 
@@ -55,6 +53,15 @@ pub enum ConnectError {
         /// What does not hold.
         reason: String,
     },
+}
+
+/// A cluster to watch.
+#[derive(Clone)]
+pub struct ClusterSource {
+    /// Configured name: an alias, never an identity.
+    pub alias: String,
+    /// How to talk to it.
+    pub client: Client,
 }
 
 /// Makes the client of a connection; `alias` names the cluster, else its context does.
