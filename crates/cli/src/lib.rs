@@ -6,8 +6,12 @@
 
 mod failure;
 mod flags;
+mod hosting;
+mod logging;
 mod output;
+mod progress;
 mod run;
+mod signals;
 mod source;
 mod surroundings;
 mod terminal;

@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 
 use crate::failure::{EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, Failure};
 use crate::flags::{CommandLine, Verb};
-use crate::surroundings::{Surroundings, WallClock, stderr_is_terminal, stdout_columns};
+use crate::surroundings::{Surroundings, stderr_is_terminal, stdout_columns};
 use crate::terminal::paint::{ColorChoice, Paint};
 use crate::verbs;
 
@@ -50,8 +50,8 @@ pub fn main() -> ExitCode {
         columns: stdout_columns(),
         stderr_terminal: stderr_is_terminal(),
         env: &env,
-        clock: Arc::new(WallClock),
-        open: &verbs::open_journal,
+        clock: Arc::new(proreus_app::service::SystemClock),
+        open: &proreus_app::open_reading,
     };
     ExitCode::from(run(std::env::args_os(), &mut around))
 }
@@ -96,7 +96,11 @@ async fn act(verb: Verb, context: &mut Context<'_, '_>) -> Result<(), Failure> {
         Verb::Diff(flags) => verbs::diff::run(&flags, context).await,
         Verb::Completions(flags) => verbs::about::completions(&flags, context),
         Verb::Version(flags) => verbs::about::version(&flags, context),
-        _ => Ok(()),
+        Verb::Serve(flags) => verbs::serve::run(&flags, context).await,
+        Verb::Demo(flags) => verbs::demo::run(&flags, context).await,
+        Verb::Playground(flags) => verbs::playground::run(&flags, context).await,
+        Verb::Manifests(flags) => verbs::manifests::run(&flags, context),
+        Verb::Store(flags) => verbs::store::run(&flags.verb, context).await,
     }
 }
 

@@ -5,7 +5,6 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use proreus_app::{AppError, Clock, Questions};
 
 /// Cells of a terminal that does not tell its width.
@@ -29,15 +28,6 @@ pub struct Surroundings<'a> {
     pub clock: Arc<dyn Clock>,
     /// Opens a journal for reading.
     pub open: &'a dyn Fn(&Path) -> Result<Questions, AppError>,
-}
-
-/// The machine's clock.
-pub(crate) struct WallClock;
-
-impl Clock for WallClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
 }
 
 /// Cells of stdout's terminal; `None` when it is none.

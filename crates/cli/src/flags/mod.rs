@@ -13,7 +13,7 @@ pub(crate) use reading::{
     VerbWord,
 };
 pub(crate) use running::{CompletionsFlags, DemoFlags, LogFlags, LogFormat, ManifestsFlags, PlaygroundFlags, ServeFlags};
-pub(crate) use storing::{ExportFlags, ImportFlags, ImportFormat, StoreFlags, StoreVerb};
+pub(crate) use storing::{ExportFlags, ImportFlags, ImportFormat, JournalFlags, StoreFlags, StoreVerb};
 
 use crate::terminal::paint::ColorChoice;
 

@@ -2,18 +2,14 @@
 
 pub(crate) mod about;
 pub(crate) mod changes;
+pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod get;
 pub(crate) mod history;
-
-use std::path::Path;
-
-use proreus_app::{AppError, Questions};
-
-/// Opens a journal's files for reading.
-pub(crate) fn open_journal(dir: &Path) -> Result<Questions, AppError> {
-    Err(AppError::NotFound { what: format!("journal `{}`", dir.display()), hint: String::new() })
-}
+pub(crate) mod manifests;
+pub(crate) mod playground;
+pub(crate) mod serve;
+pub(crate) mod store;
 
 /// `1,234`.
 pub(crate) fn grouped(number: u64) -> String {
