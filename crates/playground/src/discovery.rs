@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ::http::{Method, StatusCode};
 use axum::body::Body;
 use axum::response::Response;
-use ::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::http::{Call, json_answer, response};
@@ -212,7 +212,8 @@ fn aggregated_resource(def: &ResourceDef, version: &str) -> Value {
     let subs: Vec<Value> = subresources(def)
         .iter()
         .map(|sub| {
-            let response = if sub.version.is_empty() { kind(&def.group, version, &sub.kind) } else { kind(sub.group, sub.version, &sub.kind) };
+            let response =
+                if sub.version.is_empty() { kind(&def.group, version, &sub.kind) } else { kind(sub.group, sub.version, &sub.kind) };
             json!({"subresource": sub.name, "responseKind": response, "verbs": sub.verbs})
         })
         .collect();

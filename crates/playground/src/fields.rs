@@ -190,7 +190,9 @@ impl Comparison {
             return;
         }
         let descended = match (before, after) {
-            (Some(Value::Object(_)) | None, Some(Value::Object(_)) | None) if !schema.is_whole() => self.walk_maps(before, after, schema, path),
+            (Some(Value::Object(_)) | None, Some(Value::Object(_)) | None) if !schema.is_whole() => {
+                self.walk_maps(before, after, schema, path)
+            }
             (Some(Value::Array(_)) | None, Some(Value::Array(_)) | None) => self.walk_lists(before, after, schema, path),
             _ => false,
         };

@@ -38,7 +38,10 @@ pub(crate) fn version(text: &str) -> Result<Option<u64>, ApiError> {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| {
             let about = crate::status::About { group: "meta.k8s.io", resource: "ListOptions", name: "" };
-            ApiError::invalid(about, &[Cause::invalid("resourceVersion", &text.into(), &format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))])
+            ApiError::invalid(
+                about,
+                &[Cause::invalid("resourceVersion", &text.into(), &format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))],
+            )
         }),
     }
 }
@@ -130,7 +133,9 @@ pub(crate) fn page(cluster: &Cluster, target: &Target, query: &Query) -> Result<
         None => cluster.store.scan(table, &target.namespace).cloned().collect(),
         Some(past) => past.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, object)| object.clone()).collect(),
     };
-    let behind = |object: &Arc<Object>| start.after.as_ref().is_none_or(|after| format!("{}\u{0}", key_of(object.namespace(), object.name())) > *after);
+    let behind = |object: &Arc<Object>| {
+        start.after.as_ref().is_none_or(|after| format!("{}\u{0}", key_of(object.namespace(), object.name())) > *after)
+    };
     let mut left = chosen.into_iter().filter(behind).filter(|object| selector.matches(object.value()));
     let items: Vec<Arc<Object>> = if limit == 0 { left.by_ref().collect() } else { left.by_ref().take(limit).collect() };
     let remaining = left.count();

@@ -52,7 +52,9 @@ fn owner(entry: &Value) -> Owner {
 pub(crate) fn store(value: &mut Value, mut owners: Vec<Owner>) {
     owners.retain(|owner| !owner.set.is_empty());
     fold_ancient(&mut owners);
-    owners.sort_by(|a, b| (!a.who.apply, &a.time, &a.who.manager, &a.who.subresource).cmp(&(!b.who.apply, &b.time, &b.who.manager, &b.who.subresource)));
+    owners.sort_by(|a, b| {
+        (!a.who.apply, &a.time, &a.who.manager, &a.who.subresource).cmp(&(!b.who.apply, &b.time, &b.who.manager, &b.who.subresource))
+    });
     if owners.is_empty() {
         tree::take(value, &["metadata", "managedFields"]);
         return;
@@ -147,7 +149,14 @@ pub(crate) fn comparable(value: &Value) -> Value {
 }
 
 /// Records an ordinary write: the writer owns what differs, the others lose it. Returns false when nothing differs.
-pub(crate) fn record_update(before: Option<&Value>, after: &mut Value, def: &ResourceDef, version: &str, who: &Who, now: Timestamp) -> bool {
+pub(crate) fn record_update(
+    before: Option<&Value>,
+    after: &mut Value,
+    def: &ResourceDef,
+    version: &str,
+    who: &Who,
+    now: Timestamp,
+) -> bool {
     let empty = skeleton(def);
     let old = before.map_or_else(|| empty.clone(), comparable);
     let new = comparable(after);

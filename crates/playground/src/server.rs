@@ -87,6 +87,8 @@ pub(crate) struct Shared {
     pub(crate) revisions: watch::Sender<u64>,
     /// Counts up to end every open watch.
     pub(crate) cut: watch::Sender<u64>,
+    /// The revision up to which every watch with bookmarks is to tell where it stands, without waiting for its interval.
+    pub(crate) bookmark_at: watch::Sender<u64>,
     pub(crate) watch_places: Arc<Semaphore>,
     pub(crate) bookmark_interval: Duration,
     pub(crate) faults: Mutex<Faults>,
@@ -139,15 +141,18 @@ impl Playground {
         let address = options.listen;
         let listener = tokio::net::TcpListener::bind(address).await.map_err(|source| PlaygroundError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| PlaygroundError::Listen { address, source })?;
-        let cluster = Cluster::new(options.seed, options.history_limit);
+        let mut cluster = Cluster::new(options.seed, options.history_limit);
+        // Without controllers no namespace would have the service account that pods are given.
+        cluster.admits_service_accounts = options.controllers;
         let mut world = World::new(cluster, options.controllers);
-        world.bootstrap(options.clock.now(), address);
+        world.bootstrap(options.clock.now());
         let revision = world.cluster.store.revision();
         let shared = Arc::new(Shared {
             world: Mutex::new(world),
             clock: options.clock,
             revisions: watch::Sender::new(revision),
             cut: watch::Sender::new(0),
+            bookmark_at: watch::Sender::new(0),
             watch_places: Arc::new(Semaphore::new(WATCHES_LIMIT)),
             bookmark_interval: options.bookmark_interval,
             faults: Mutex::new(Faults::default()),
@@ -190,9 +195,36 @@ impl Playground {
         self.shared.lock().cluster.store.revision()
     }
 
+    /// Everything that is still in the history, oldest first, one watch event of JSON a line.
+    pub fn transcript(&self) -> Vec<String> {
+        let world = self.shared.lock();
+        let store = &world.cluster.store;
+        let Some(entries) = store.since(store.compacted()) else { return Vec::new() };
+        let line = |entry: &crate::store::Entry| {
+            let kind = match entry.happening {
+                crate::store::Happening::Added => "ADDED",
+                crate::store::Happening::Modified => "MODIFIED",
+                crate::store::Happening::Deleted => "DELETED",
+            };
+            format!("{{\"type\":\"{kind}\",\"object\":{}}}", entry.object.value())
+        };
+        entries.map(line).collect()
+    }
+
     /// The part that a scenario player works on.
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Asks every watch with bookmarks to say where it stands once it has told everything up to now. Asking again changes nothing.
+    pub fn bookmark(&self) {
+        let revision = self.revision();
+        self.shared.bookmark_at.send_if_modified(|wanted| std::mem::replace(wanted, revision) != revision);
+    }
+
+    /// The custom types that are served, as (group, plural).
+    pub fn custom_types(&self) -> Vec<(String, String)> {
+        self.shared.lock().cluster.registry.stored().filter(|def| def.is_custom()).map(|def| def.key()).collect()
     }
 
     /// Forgets all history: older positions get 410 from now on, as after a compaction.

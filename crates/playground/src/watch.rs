@@ -41,6 +41,9 @@ pub(crate) struct Watch {
     deadline: Instant,
     revisions: tokio::sync::watch::Receiver<u64>,
     cut: tokio::sync::watch::Receiver<u64>,
+    /// A revision that a bookmark is wanted for, and the position of the last one sent.
+    wanted: tokio::sync::watch::Receiver<u64>,
+    told: u64,
     done: bool,
     _place: tokio::sync::OwnedSemaphorePermit,
 }
@@ -116,6 +119,8 @@ impl Watch {
             deadline: now + seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs),
             revisions: shared.revisions.subscribe(),
             cut: shared.cut.subscribe(),
+            wanted: shared.bookmark_at.subscribe(),
+            told: 0,
             shared: shared.clone(),
             done: false,
             _place: place,
@@ -200,10 +205,15 @@ impl Watch {
 
     /// Waits for the next reason to write; a due bookmark is the only one that has its line already.
     async fn wait(&mut self) -> Option<Bytes> {
+        let wanted = *self.wanted.borrow_and_update();
+        if self.bookmarks && self.told < wanted && self.position >= wanted {
+            return Some(self.bookmark(false));
+        }
         let wake = if self.bookmarks { self.next_bookmark.min(self.deadline) } else { self.deadline };
         tokio::select! {
             changed = self.revisions.changed() => self.done |= changed.is_err(),
             _ = self.cut.changed() => self.done = true,
+            changed = self.wanted.changed() => self.done |= changed.is_err(),
             () = tokio::time::sleep_until(wake) => {
                 let over = Instant::now() >= self.deadline;
                 self.done |= over;
@@ -214,7 +224,8 @@ impl Watch {
         None
     }
 
-    fn bookmark(&self, ends_initial: bool) -> Bytes {
+    fn bookmark(&mut self, ends_initial: bool) -> Bytes {
+        self.told = self.position;
         line("BOOKMARK", &self.painter.bookmark(&self.target, self.position, ends_initial).to_string())
     }
 }

@@ -56,13 +56,8 @@ fn check_namespace(target: &Target, value: &mut Value) -> Result<(), ApiError> {
         return Ok(());
     }
     if !stated.is_empty() && stated != target.namespace {
-        let message = format!(
-            "the namespace of the provided object does not match the namespace sent on the request: {stated:?} and {:?}",
-            target.namespace
-        );
-        let real = "the namespace of the provided object does not match the namespace sent on the request";
-        tracing::debug!(message, "refused an object of another namespace");
-        return Err(ApiError::bad_request(real));
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(ApiError::bad_request(message));
     }
     tree::put(value, &["metadata", "namespace"], target.namespace.clone());
     Ok(())
@@ -158,9 +153,9 @@ impl Cluster {
             meta.insert("generation".to_owned(), 1.into());
         }
         defaults::apply(&target.def, &target.version, &mut value);
+        own(self, &target, &mut value);
         prepare::for_create(self, &target, &mut value, writer);
         validate::on_create(&target, &value)?;
-        own(self, &target, &mut value);
         if self.store.get(&target.def.table, &target.key()).is_some() {
             return Err(ApiError::already_exists(target.about()));
         }
@@ -264,9 +259,7 @@ impl Cluster {
 
 /// Types that refuse a replacement that does not say which version it replaces.
 fn requires_version(target: &Target) -> bool {
-    target.def.is_custom()
-        || matches!(target.def.kind.as_str(), "Lease" | "CustomResourceDefinition" | "APIService" | "PodDisruptionBudget" | "PriorityClass" | "EndpointSlice" | "HorizontalPodAutoscaler" | "ControllerRevision" | "Ingress" | "IngressClass" | "StorageClass" | "CSIDriver" | "CSINode" | "VolumeAttachment")
-            && !matches!(target.def.kind.as_str(), "PodDisruptionBudget" | "HorizontalPodAutoscaler" | "ControllerRevision" | "EndpointSlice" | "Ingress" | "IngressClass" | "StorageClass" | "CSIDriver" | "CSINode" | "PriorityClass")
+    target.def.is_custom() || matches!(target.def.kind.as_str(), "Lease" | "CustomResourceDefinition" | "APIService" | "VolumeAttachment")
 }
 
 fn bump_generation(target: &Target, before: &Value, value: &mut Value) {

@@ -181,6 +181,17 @@ impl Board {
         cell.clone()
     }
 
+    /// Tells that a watch ended on purpose.
+    pub(crate) fn tell_stopped(&self, scope: &WatchScope, reason: &str, now: Timestamp) {
+        if let Some(cell) = self.watches.lock().unwrap_or_else(PoisonError::into_inner).get(scope) {
+            cell.update(|status| {
+                status.condition = WatchCondition::Stopped;
+                status.since = now;
+                reason.clone_into(&mut status.reason);
+            });
+        }
+    }
+
     /// Changes what is told of a cluster.
     pub(crate) fn cluster(&self, alias: &str, now: Timestamp, change: impl FnOnce(&mut ClusterStatus)) {
         let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);

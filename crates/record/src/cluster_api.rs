@@ -268,7 +268,10 @@ mod tests {
             label_selector: Some("a=b,c in (d)".to_owned()),
             namespaces: crate::selection::NamespaceChoice::default(),
         };
-        assert_eq!(page(&chosen, Some("x/y=")), "/apis/apps/v1/deployments?limit=250&continue=x%2Fy%3D&labelSelector=a%3Db%2Cc%20in%20%28d%29");
+        assert_eq!(
+            page(&chosen, Some("x/y=")),
+            "/apis/apps/v1/deployments?limit=250&continue=x%2Fy%3D&labelSelector=a%3Db%2Cc%20in%20%28d%29"
+        );
         assert_eq!(
             watch(&chosen, Some("7"), Duration::from_secs(9)),
             "/apis/apps/v1/deployments?watch=true&allowWatchBookmarks=true&timeoutSeconds=9&resourceVersion=7&labelSelector=a%3Db%2Cc%20in%20%28d%29"

@@ -56,9 +56,7 @@ impl LineCutter {
             } else {
                 self.line.extend_from_slice(&part);
             }
-            if end.is_none() {
-                return None;
-            }
+            end?;
             let _newline = self.chunk.split_to(1);
             if self.skipped > 0 {
                 return Some(Piece::TooLarge { bytes: std::mem::take(&mut self.skipped) });
@@ -308,7 +306,8 @@ mod tests {
 
     #[test]
     fn finds_metadata_behind_the_items_as_custom_resources_have_it() {
-        let (items, metadata) = cut_list(r#"{"apiVersion":"x/v1","items":[{"x":1}],"kind":"L","metadata":{"resourceVersion":"9"}}"#, 5, 100).unwrap();
+        let (items, metadata) =
+            cut_list(r#"{"apiVersion":"x/v1","items":[{"x":1}],"kind":"L","metadata":{"resourceVersion":"9"}}"#, 5, 100).unwrap();
         assert_eq!((items.len(), metadata.as_str()), (1, r#"{"resourceVersion":"9"}"#));
     }
 

@@ -129,11 +129,7 @@ fn newest_managed_entry<'n>(object: &'n Node<'_>) -> Option<(Timestamp, &'n str)
 
 /// The uid of the object that an Event speaks of, in either API's shape.
 pub(crate) fn regarding(event: &Node<'_>) -> Option<Uid> {
-    event
-        .text_at(&["involvedObject", "uid"])
-        .or_else(|| event.text_at(&["regarding", "uid"]))
-        .filter(|uid| !uid.is_empty())
-        .map(Uid::from)
+    event.text_at(&["involvedObject", "uid"]).or_else(|| event.text_at(&["regarding", "uid"])).filter(|uid| !uid.is_empty()).map(Uid::from)
 }
 
 /// The newest time an Event names, in either API's shape.

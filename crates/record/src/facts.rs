@@ -40,10 +40,7 @@ fn map(mut members: Vec<(&'static str, Node<'static>)>) -> Node<'static> {
 pub(crate) fn of_secret(secret_type: &str, values: &[(String, Zeroizing<Vec<u8>>)], labels: Option<&Node<'_>>) -> Option<Node<'static>> {
     let mut facts: Vec<(Cow<'static, str>, Node<'static>)> = Vec::new();
     let value_of = |name: &str| values.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice());
-    let certificates: Vec<_> = values
-        .iter()
-        .filter_map(|(key, value)| Some((Cow::Owned(key.clone()), certificates_of(value)?)))
-        .collect();
+    let certificates: Vec<_> = values.iter().filter_map(|(key, value)| Some((Cow::Owned(key.clone()), certificates_of(value)?))).collect();
     if !certificates.is_empty() {
         facts.push((Cow::Borrowed("certificates"), Node::Map(sorted(certificates))));
     }
@@ -168,8 +165,7 @@ mod tests {
     use super::*;
 
     fn facts(secret_type: &str, values: &[(&str, &str)]) -> String {
-        let values: Vec<_> =
-            values.iter().map(|(key, value)| ((*key).to_owned(), Zeroizing::new(value.as_bytes().to_vec()))).collect();
+        let values: Vec<_> = values.iter().map(|(key, value)| ((*key).to_owned(), Zeroizing::new(value.as_bytes().to_vec()))).collect();
         let mut out = Vec::new();
         of_secret(secret_type, &values, None).unwrap_or(Node::Null).print(&mut out);
         String::from_utf8(out).unwrap()
@@ -215,7 +211,8 @@ mod tests {
 
     #[test]
     fn names_the_registries_of_a_pull_secret_and_neither_user_nor_password() {
-        let config = r#"{"auths":{"https://me:canary@ghcr.io/v2/":{"auth":"dTpjYW5hcnk="},"quay.io":{"username":"u","password":"canary"}}}"#;
+        let config =
+            r#"{"auths":{"https://me:canary@ghcr.io/v2/":{"auth":"dTpjYW5hcnk="},"quay.io":{"username":"u","password":"canary"}}}"#;
         let said = facts("kubernetes.io/dockerconfigjson", &[(".dockerconfigjson", config)]);
         assert_eq!(said, r#"{"registries":{"hosts":["ghcr.io","quay.io"],"valid":true}}"#);
     }

@@ -480,9 +480,19 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_json_and_says_where() {
-        for (given, offset) in
-            [("", 0), ("{", 1), ("{\"a\"}", 4), ("[1,]", 3), ("01", 1), ("1.", 2), ("\"a", 2), ("nul", 0), ("{} x", 3), ("\"\\q\"", 3), ("\"\\u12\"", 3)]
-        {
+        for (given, offset) in [
+            ("", 0),
+            ("{", 1),
+            ("{\"a\"}", 4),
+            ("[1,]", 3),
+            ("01", 1),
+            ("1.", 2),
+            ("\"a", 2),
+            ("nul", 0),
+            ("{} x", 3),
+            ("\"\\q\"", 3),
+            ("\"\\u12\"", 3),
+        ] {
             assert!(
                 matches!(parse(given.as_bytes(), MAX_DEPTH), Err(JsonError::Syntax { offset: at, .. }) if at == offset),
                 "{given:?} gave {:?}",

@@ -223,12 +223,18 @@ mod tests {
 
     #[test]
     fn a_version_is_new_changed_or_recorded() {
-        assert_eq!(run(true, &["a/u/1/5", "a/u/1/5", "a/u/2/6", "a/u/2/6"]), ["New", "Recorded", "Changed { had_left: false }", "Recorded"]);
+        assert_eq!(
+            run(true, &["a/u/1/5", "a/u/1/5", "a/u/2/6", "a/u/2/6"]),
+            ["New", "Recorded", "Changed { had_left: false }", "Recorded"]
+        );
     }
 
     #[test]
     fn an_update_with_the_same_print_is_noise_until_something_changes() {
-        assert_eq!(run(true, &["a/u/1/5", "a/u/2/5", "a/u/3/6", "a/u/4/5"]), ["New", "Noise", "Changed { had_left: false }", "Changed { had_left: false }"]);
+        assert_eq!(
+            run(true, &["a/u/1/5", "a/u/2/5", "a/u/3/6", "a/u/4/5"]),
+            ["New", "Noise", "Changed { had_left: false }", "Changed { had_left: false }"]
+        );
         assert_eq!(run(false, &["a/u/1/5", "a/u/2/5"]), ["New", "Changed { had_left: false }"]);
     }
 

@@ -24,17 +24,34 @@ mod watch_state;
 mod discovery;
 mod selection;
 
+mod board;
+mod queue;
+mod settings;
+mod writer;
+
 mod cluster_api;
+mod identity;
+mod ledger;
+mod scope_watch;
+
+mod cluster;
+mod recorder;
+
 mod connect;
+mod import;
 
 mod error;
 
+pub use board::{Board, BoardSnapshot, ClusterStatus, WatchCounters, WatchStatus, WriterStatus};
 pub use connect::{ClusterSource, ConnectError, Connection, connect};
 pub use cutter::MAX_OBJECT_BYTES;
 pub use error::RecordError;
+pub use import::{ImportOptions, ImportProgress, ImportReport, import_watch_jsonl};
 pub use json::{JsonError, MAX_DEPTH};
 pub use noise::{NoisePath, NoisePathError, NoisePolicy, NoiseRule};
+pub use recorder::{Recorder, RecorderHandle, RecorderInputs};
 pub use redact::{RedactionSettings, Redactor};
 pub use redaction_key::{KEY_BYTES, KeyOrigin, RedactionKey};
 pub use selection::{ExactType, Selection, TypePattern, TypePatternError};
+pub use settings::RecorderSettings;
 pub use watch_state::WatchCondition;

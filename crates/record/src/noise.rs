@@ -37,7 +37,9 @@ enum Step {
 
 /// A path that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("noise path `{path}` is not valid: {reason}; write it as `status.conditions[*].lastHeartbeatTime` or `metadata.annotations[\"a.b/c\"]`")]
+#[error(
+    "noise path `{path}` is not valid: {reason}; write it as `status.conditions[*].lastHeartbeatTime` or `metadata.annotations[\"a.b/c\"]`"
+)]
 pub struct NoisePathError {
     path: String,
     reason: &'static str,
@@ -160,8 +162,11 @@ fn hash(node: &Node<'_>, active: &[&[Step]], hasher: &mut Sha256) {
         Node::Map(members) => {
             hasher.update(b"{");
             for (key, value) in members {
-                let below: Vec<&[Step]> =
-                    active.iter().filter_map(|path| matches!(path.split_first(), Some((Step::Key(step), _)) if **step == **key).then(|| path.get(1..).unwrap_or_default())).collect();
+                let below: Vec<&[Step]> = active
+                    .iter()
+                    .filter(|path| matches!(path.first(), Some(Step::Key(step)) if **step == **key))
+                    .map(|path| path.get(1..).unwrap_or_default())
+                    .collect();
                 if below.iter().any(|rest| rest.is_empty()) {
                     continue;
                 }
@@ -174,7 +179,11 @@ fn hash(node: &Node<'_>, active: &[&[Step]], hasher: &mut Sha256) {
             hasher.update(b"}");
         }
         Node::List(items) => {
-            let below: Vec<&[Step]> = active.iter().filter(|path| matches!(path.first(), Some(Step::AnyItem))).map(|path| path.get(1..).unwrap_or_default()).collect();
+            let below: Vec<&[Step]> = active
+                .iter()
+                .filter(|path| matches!(path.first(), Some(Step::AnyItem)))
+                .map(|path| path.get(1..).unwrap_or_default())
+                .collect();
             hasher.update(b"[");
             items.iter().for_each(|item| hash(item, &below, hasher));
             hasher.update(b"]");
@@ -251,23 +260,26 @@ mod tests {
 
     #[test]
     fn measured_load_of_an_autoscaler_is_noise_and_its_replicas_are_not() {
-        let scaler = |load: u32, replicas: u32| {
-            format!(r#"{{"status":{{"currentMetrics":[{{"v":{load}}}],"currentReplicas":{replicas}}}}}"#)
-        };
+        let scaler =
+            |load: u32, replicas: u32| format!(r#"{{"status":{{"currentMetrics":[{{"v":{load}}}],"currentReplicas":{replicas}}}}}"#);
         assert!(is_noise("autoscaling", "horizontalpodautoscalers", &scaler(1, 2), &scaler(9, 2)));
         assert!(!is_noise("autoscaling", "horizontalpodautoscalers", &scaler(1, 2), &scaler(1, 3)));
     }
 
     #[test]
     fn values_that_look_alike_are_told_apart() {
-        for (before, after) in [(r#"{"a":1}"#, r#"{"a":"1"}"#), (r#"["a","b"]"#, r#"["ab"]"#), (r#"{"a":null}"#, "{}"), ("[[]]", "[]"), ("1", "1.0")] {
+        for (before, after) in
+            [(r#"{"a":1}"#, r#"{"a":"1"}"#), (r#"["a","b"]"#, r#"["ab"]"#), (r#"{"a":null}"#, "{}"), ("[[]]", "[]"), ("1", "1.0")]
+        {
             assert!(!is_noise("", "pods", before, after), "{before} {after}");
         }
     }
 
     #[test]
     fn a_path_that_cannot_be_read_says_why() {
-        for (text, reason) in [("", "it is empty"), ("a..b", "an empty key"), ("a[\"b", "a quoted key does not end"), ("a[*]b", "expected `.` or `[`")] {
+        for (text, reason) in
+            [("", "it is empty"), ("a..b", "an empty key"), ("a[\"b", "a quoted key does not end"), ("a[*]b", "expected `.` or `[`")]
+        {
             assert!(text.parse::<NoisePath>().unwrap_err().to_string().contains(reason), "{text}");
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use proreus_model::{Change, Gap, Mark, MarkKind, Origin, Record, Seq, Verb, WatchScope};
+use proreus_model::{Change, Gap, Mark, MarkKind, Origin, Record, ResourceVersion, Seq, Verb, WatchScope};
 use proreus_store::Checkpoint;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
@@ -32,13 +32,16 @@ pub(crate) struct Entry {
     pub(crate) record: Option<Record>,
     /// A position that is true once this entry and all before it are written.
     pub(crate) checkpoint: Option<Checkpoint>,
+    /// The version up to which the watch was taken in with this entry.
+    pub(crate) reached: Option<ResourceVersion>,
     /// The object of the change: later versions may take its place.
     pub(crate) slot: Option<Slot>,
     /// The watch it comes from.
     pub(crate) cell: Option<Arc<WatchCell>>,
     /// Told when everything up to here is durable.
     pub(crate) flushed: Option<oneshot::Sender<()>>,
-    cost: usize,
+    /// Room taken, set by the queue.
+    pub(crate) cost: usize,
 }
 
 impl Entry {
@@ -114,8 +117,8 @@ impl Queue {
                 }
                 Ok(Err(_closed)) => return Err(Closed),
                 Err(_elapsed) => match self.coalesce(entry) {
-                    Ok(()) => return Ok(()),
-                    Err(back) => entry = back,
+                    None => return Ok(()),
+                    Some(back) => entry = back,
                 },
             }
         }
@@ -133,11 +136,11 @@ impl Queue {
     }
 
     /// Puts the entry in the place of a waiting version of its object; gives it back if there is none.
-    fn coalesce(&self, mut entry: Entry) -> Result<(), Entry> {
-        let Some((scope, slot)) = key_of(&entry) else { return Err(entry) };
+    fn coalesce(&self, mut entry: Entry) -> Option<Entry> {
+        let Some((scope, slot)) = key_of(&entry) else { return Some(entry) };
         let mut waiting = self.lock();
-        let Some(former) = waiting.versions.get(&(scope.clone(), slot)).copied().filter(|_| is_update(&entry)) else { return Err(entry) };
-        let Some(former) = waiting.take_for(former, &scope, &entry) else { return Err(entry) };
+        let Some(former) = waiting.versions.get(&(scope.clone(), slot)).copied().filter(|_| is_update(&entry)) else { return Some(entry) };
+        let Some(former) = waiting.take_for(former, &scope, &entry) else { return Some(entry) };
         if let (Some(Record::Change(old)), Some(Record::Change(new))) = (&former.record, &mut entry.record) {
             merge(old, new);
         }
@@ -152,7 +155,7 @@ impl Queue {
         waiting.add(entry);
         drop(waiting);
         self.arrived.notify_one();
-        Ok(())
+        None
     }
 
     /// Waits until everything pushed before is durable.

@@ -36,8 +36,22 @@ impl Default for RedactionSettings {
                 "kopf.zalando.org/last-handled-configuration",
             ]),
             env_name_patterns: owned(&[
-                "password", "passwd", "passphrase", "pwd", "secret", "token", "credential", "apikey", "api_key", "api-key", "accesskey",
-                "_key", "-key", "privatekey", "_auth", "dsn",
+                "password",
+                "passwd",
+                "passphrase",
+                "pwd",
+                "secret",
+                "token",
+                "credential",
+                "apikey",
+                "api_key",
+                "api-key",
+                "accesskey",
+                "_key",
+                "-key",
+                "privatekey",
+                "_auth",
+                "dsn",
             ]),
         }
     }
@@ -103,7 +117,10 @@ impl Redactor {
         }
         // Tools that nobody listed: JSON text that looks like a whole object.
         value.as_text().is_some_and(|text| {
-            text.trim_start().starts_with('{') && text.contains("\"kind\"") && text.contains("\"apiVersion\"") && text.contains("\"metadata\"")
+            text.trim_start().starts_with('{')
+                && text.contains("\"kind\"")
+                && text.contains("\"apiVersion\"")
+                && text.contains("\"metadata\"")
         }) || name.ends_with("/last-applied-configuration")
             || name.ends_with("/last-applied")
     }

@@ -73,7 +73,10 @@ impl RedactionKey {
         let found = file.metadata().map_err(|error| key_file(path, error.to_string()))?;
         // A mounted Secret is often readable by the pod's group; others never need it.
         if found.permissions().mode() & 0o007 != 0 {
-            return Err(key_file(path, format!("mode {:03o} lets others read it, run chmod 600 on it", found.permissions().mode() & 0o777)));
+            return Err(key_file(
+                path,
+                format!("mode {:03o} lets others read it, run chmod 600 on it", found.permissions().mode() & 0o777),
+            ));
         }
         if found.len() != KEY_BYTES as u64 {
             return Err(key_file(path, format!("expected {KEY_BYTES} bytes, found {}", found.len())));

@@ -58,7 +58,8 @@ impl std::str::FromStr for TypePattern {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, group) = text.split_once('.').map_or((text, None), |(name, group)| (name, Some(group)));
-        let is_plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+        let is_plain =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
         if (name != "*" && !is_plain(name)) || group.is_some_and(|group| !is_plain(group)) {
             return Err(TypePatternError(text.to_owned()));
         }
@@ -187,9 +188,16 @@ mod tests {
 
     fn served() -> Vec<ResourceType> {
         [
-            "/v1 pods Pod", "/v1 events Event", "/v1 secrets Secret", "/v1 nodes Node", "apps/v1 deployments Deployment",
-            "events.k8s.io/v1 events Event", "coordination.k8s.io/v1 leases Lease", "autoscaling/v2 horizontalpodautoscalers HorizontalPodAutoscaler",
-            "autoscaling/v1 horizontalpodautoscalers HorizontalPodAutoscaler", "apiextensions.k8s.io/v1 customresourcedefinitions CustomResourceDefinition",
+            "/v1 pods Pod",
+            "/v1 events Event",
+            "/v1 secrets Secret",
+            "/v1 nodes Node",
+            "apps/v1 deployments Deployment",
+            "events.k8s.io/v1 events Event",
+            "coordination.k8s.io/v1 leases Lease",
+            "autoscaling/v2 horizontalpodautoscalers HorizontalPodAutoscaler",
+            "autoscaling/v1 horizontalpodautoscalers HorizontalPodAutoscaler",
+            "apiextensions.k8s.io/v1 customresourcedefinitions CustomResourceDefinition",
             "shop.example/v1 carts Cart",
         ]
         .iter()
@@ -213,8 +221,10 @@ mod tests {
 
     fn chosen(selection: &Selection) -> String {
         let custom = BTreeSet::from([("shop.example".into(), "carts".into())]);
-        let names: Vec<String> =
-            choose(&served(), selection, &custom).values().map(|chosen| format!("{}/{}", chosen.resource_type.resource, chosen.resource_type.version)).collect();
+        let names: Vec<String> = choose(&served(), selection, &custom)
+            .values()
+            .map(|chosen| format!("{}/{}", chosen.resource_type.resource, chosen.resource_type.version))
+            .collect();
         names.join(" ")
     }
 
@@ -228,7 +238,8 @@ mod tests {
 
     #[test]
     fn includes_and_excludes_by_plural_kind_and_group() {
-        let selection = Selection { include: patterns(&["pod", "*.apps", "secrets"]), exclude: patterns(&["secrets.core"]), ..Selection::default() };
+        let selection =
+            Selection { include: patterns(&["pod", "*.apps", "secrets"]), exclude: patterns(&["secrets.core"]), ..Selection::default() };
         assert_eq!(chosen(&selection), "pods/v1 deployments/v1");
     }
 
@@ -244,8 +255,12 @@ mod tests {
 
     #[test]
     fn exact_types_are_these_and_no_others_in_the_version_asked_for() {
-        let exactly = Some(vec![exact("", "v1", "pods"), exact("autoscaling", "v1", "horizontalpodautoscalers"), exact("apps", "v9", "deployments")]);
-        assert_eq!(chosen(&Selection { exactly: exactly.clone(), ..Selection::default() }), "pods/v1 deployments/v1 horizontalpodautoscalers/v1");
+        let exactly =
+            Some(vec![exact("", "v1", "pods"), exact("autoscaling", "v1", "horizontalpodautoscalers"), exact("apps", "v9", "deployments")]);
+        assert_eq!(
+            chosen(&Selection { exactly: exactly.clone(), ..Selection::default() }),
+            "pods/v1 deployments/v1 horizontalpodautoscalers/v1"
+        );
         assert_eq!(
             chosen(&Selection { exactly, discover_crds: true, ..Selection::default() }),
             "pods/v1 customresourcedefinitions/v1 deployments/v1 horizontalpodautoscalers/v1 carts/v1"
@@ -260,7 +275,8 @@ mod tests {
 
     #[test]
     fn names_exact_types_that_are_not_served() {
-        let selection = Selection { exactly: Some(vec![exact("", "v1", "pods"), exact("x.example", "v1", "things")]), ..Selection::default() };
+        let selection =
+            Selection { exactly: Some(vec![exact("", "v1", "pods"), exact("x.example", "v1", "things")]), ..Selection::default() };
         assert_eq!(missing(&served(), &selection), ["x.example/v1 things"]);
     }
 

@@ -396,10 +396,9 @@ mod tests {
             ["410"] => failed(Failure::Expired("too old".to_owned())),
             ["403"] => failed(Failure::Forbidden("no".to_owned())),
             ["404"] => failed(Failure::NotServed("gone".to_owned())),
-            ["429", seconds] => failed(Failure::Busy {
-                retry_after: seconds.parse().ok().map(Duration::from_secs),
-                message: "busy".to_owned(),
-            }),
+            ["429", seconds] => {
+                failed(Failure::Busy { retry_after: seconds.parse().ok().map(Duration::from_secs), message: "busy".to_owned() })
+            }
             ["422"] => failed(Failure::NoStreaming("no".to_owned())),
             ["waited"] => Input::Waited,
             other => failed(Failure::Other(other.join(" "))),

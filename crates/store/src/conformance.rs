@@ -111,7 +111,8 @@ guarantees! {
         lists_what_lives_in_order
         leaves_events_to_their_own_day
         lists_heads_for_comparison
-        keeps_heads_of_events_for_two_days;
+        keeps_heads_of_events_for_two_days
+        names_clusters_and_types;
     retention:
         removes_days_that_ended_too_long_ago
         removes_the_oldest_days_while_too_large

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::Timestamp;
-use proreus_model::{Change, ClusterId, Filter, JournalId, ObjectId, Order, Seq, WatchScope};
+use proreus_model::{Change, ClusterId, Filter, JournalId, ObjectId, Order, ResourceType, Seq, WatchScope};
 use proreus_store::conformance::{Workbench, agrees_with_the_model};
 use proreus_store::stream::{Exporting, Positions};
 use proreus_store::{
@@ -100,6 +100,12 @@ impl Journal for Liar {
     }
     fn head(&self, object: &ObjectId) -> Result<Option<Head>, StoreError> {
         self.0.head(object)
+    }
+    fn clusters(&self) -> Result<Vec<ClusterId>, StoreError> {
+        self.0.clusters()
+    }
+    fn types(&self) -> Result<Vec<ResourceType>, StoreError> {
+        self.0.types()
     }
     fn checkpoints(&self, cluster: &ClusterId) -> Result<Vec<Checkpoint>, StoreError> {
         self.0.checkpoints(cluster)

@@ -27,7 +27,10 @@ impl Cluster {
         }
         let name = tree::text(&config, "/metadata/name").to_owned();
         if !name.is_empty() && name != target.name {
-            return Err(ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({})", target.name)));
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                target.name
+            )));
         }
         tree::put(&mut config, &["metadata", "name"], target.name.clone());
         let config = decode(target, config)?;

@@ -215,8 +215,7 @@ impl Facts {
         };
         let rare = if has(RARE) { *take_bytes(input, 1)?.first()? } else { 0 };
         facts.recorded_at = if rare & RARE_BASE != 0 { take_instant(input)? } else { take_time(input, flags & 3, day_start)? };
-        facts.resource_version =
-            if has(TEXT_VERSION) { Version::Text(take_text(input)?.into()) } else { Version::Number(take(input)?) };
+        facts.resource_version = if has(TEXT_VERSION) { Version::Text(take_text(input)?.into()) } else { Version::Number(take(input)?) };
         if has(EVENT_TIME) {
             facts.event_time = Some(take_near(input, facts.recorded_at)?);
         }
@@ -358,27 +357,50 @@ mod tests {
     }
 
     fn today() -> impl Strategy<Value = Timestamp> {
-        (0..86_400_000_000_i64, prop_oneof![Just(1_i128), Just(1_000), Just(1_000_000)])
-            .prop_map(|(value, unit)| Timestamp::from_nanosecond(start().as_nanosecond() + i128::from(value) * 1_000 / unit * unit).unwrap())
+        (0..86_400_000_000_i64, prop_oneof![Just(1_i128), Just(1_000), Just(1_000_000)]).prop_map(|(value, unit)| {
+            Timestamp::from_nanosecond(start().as_nanosecond() + i128::from(value) * 1_000 / unit * unit).unwrap()
+        })
     }
 
     fn codings() -> impl Strategy<Value = Coding> {
         prop_oneof![
-            Just(Coding::Absent), Just(Coding::Alone), Just(Coding::Previous), Just(Coding::Same),
-            any::<u32>().prop_map(Coding::Dictionary), any::<i64>().prop_map(Coding::Earlier), any::<i64>().prop_map(Coding::Sibling),
+            Just(Coding::Absent),
+            Just(Coding::Alone),
+            Just(Coding::Previous),
+            Just(Coding::Same),
+            any::<u32>().prop_map(Coding::Dictionary),
+            any::<i64>().prop_map(Coding::Earlier),
+            any::<i64>().prop_map(Coding::Sibling),
         ]
     }
 
     fn facts() -> impl Strategy<Value = Facts> {
-        let regarding = prop_oneof![
-            Just(Regarding::AsObject), Just(Regarding::Other(None)), ".*".prop_map(|uid| Regarding::Other(Some(uid.into()))),
-        ];
+        let regarding =
+            prop_oneof![Just(Regarding::AsObject), Just(Regarding::Other(None)), ".*".prop_map(|uid| Regarding::Other(Some(uid.into()))),];
         let near = (any::<u32>(), 0_u8..3, 0_u8..4, today(), prop::option::of(instants()), prop::option::of(any::<i64>()));
-        let far = (prop::option::of(any::<u32>()), prop::option::of((instants(), instants())), ".*", regarding, prop::option::of(any::<u64>()), codings(), any::<bool>());
+        let far = (
+            prop::option::of(any::<u32>()),
+            prop::option::of((instants(), instants())),
+            ".*",
+            regarding,
+            prop::option::of(any::<u64>()),
+            codings(),
+            any::<bool>(),
+        );
         (near, far).prop_map(|(near, far)| Facts {
-            class: near.0, verb: verb(near.1).unwrap(), origin: origin(near.2), recorded_at: near.3, event_time: near.4, generation: near.5,
-            manager: far.0, gap: far.1.map(|(from, to)| Gap { from, to }), resource_version: Version::parse(&far.2), regarding: far.3,
-            base_seq: far.4, coding: far.5, literal: far.6,
+            class: near.0,
+            verb: verb(near.1).unwrap(),
+            origin: origin(near.2),
+            recorded_at: near.3,
+            event_time: near.4,
+            generation: near.5,
+            manager: far.0,
+            gap: far.1.map(|(from, to)| Gap { from, to }),
+            resource_version: Version::parse(&far.2),
+            regarding: far.3,
+            base_seq: far.4,
+            coding: far.5,
+            literal: far.6,
         })
     }
 
@@ -403,9 +425,19 @@ mod tests {
     fn an_ordinary_update_takes_fifteen_bytes() {
         let now: Timestamp = "2026-11-21T10:30:00.123456789Z".parse().unwrap();
         let facts = Facts {
-            class: 7, verb: Verb::Update, origin: Origin::Watch, recorded_at: now, event_time: Some("2026-11-21T10:30:00Z".parse().unwrap()),
-            generation: Some(3), manager: Some(2), gap: None, resource_version: Version::parse("1234567"), regarding: Regarding::AsObject,
-            base_seq: None, coding: Coding::Previous, literal: false,
+            class: 7,
+            verb: Verb::Update,
+            origin: Origin::Watch,
+            recorded_at: now,
+            event_time: Some("2026-11-21T10:30:00Z".parse().unwrap()),
+            generation: Some(3),
+            manager: Some(2),
+            gap: None,
+            resource_version: Version::parse("1234567"),
+            regarding: Regarding::AsObject,
+            base_seq: None,
+            coding: Coding::Previous,
+            literal: false,
         };
         let mut bytes = Vec::new();
         facts.put(&mut bytes, start());

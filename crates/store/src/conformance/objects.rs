@@ -2,7 +2,7 @@
 
 use proreus_model::{Access, AccessRule, Filter, Manager, ObjectId, Seq, Verb};
 
-use super::sample::{FAR, create, delete, object, scope, update, value, write};
+use super::sample::{FAR, change, create, delete, object, scope, time, update, value, write};
 use super::{Workbench, in_every_condition};
 use crate::{BodyDetail, Journal};
 
@@ -99,5 +99,38 @@ pub(super) fn keeps_heads_of_events_for_two_days(bench: &mut dyn Workbench) {
         assert_eq!(heads(journal, "c1", "", "events"), [row("e2 rv-1", 2), row("e3 rv-1", 3)]);
         let head = |path: &str| journal.head(&object(path)).expect("heads are kept").map(|head| head.seq.0);
         assert_eq!((head("Event/web/e1/1"), head("Event/web/e2/2"), head("Event/web/e3/")), (None, Some(2), Some(3)));
+    });
+}
+
+pub(super) fn names_clusters_and_types(bench: &mut dyn Workbench) {
+    let elsewhere = |at: &str, verb: Verb, path: &str, version: &str| {
+        let mut object = object(path);
+        object.cluster = "a-second-one".into();
+        proreus_model::Record::Change(proreus_model::Change { version: version.into(), ..change(at, verb, &object, Some("1")) })
+    };
+    write(bench, vec![create("2026-11-19T10:00:00Z", "Pod/web/a/1", "1"), create("2026-11-19T10:00:00Z", "Event/web/e/2", "1")]);
+    write(bench, vec![elsewhere("2026-11-19T10:00:01Z", Verb::Create, "Deployment/web/d/3", "v1beta1")]);
+    write(
+        bench,
+        vec![elsewhere("2026-11-21T10:00:00Z", Verb::Delete, "Deployment/web/d/3", "v1"), create("2026-11-21T10:00:00Z", "Node//n/4", "1")],
+    );
+    bench.settle();
+    let told = |journal: &dyn Journal| {
+        let clusters = journal.clusters().expect("clusters are known");
+        let types = journal.types().expect("types are known");
+        let clusters: Vec<String> = clusters.iter().map(ToString::to_string).collect();
+        let types = types.iter().map(|of| format!("{}/{} {} {} {}", of.group, of.version, of.kind, of.resource, of.namespaced));
+        (clusters, types.collect::<Vec<_>>())
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    in_every_condition(bench, |journal| {
+        let types = names(&["/v1 Event events true", "/v1 Node nodes false", "/v1 Pod pods true", "apps/v1 Deployment deployments true"]);
+        assert_eq!(told(journal), (names(&["c1", "a-second-one"]), types));
+    });
+    let keep_the_open_day = crate::RetentionPolicy { max_age: None, max_bytes: Some(0) };
+    bench.journal().retain(&keep_the_open_day, time("2026-11-22T10:00:00Z")).expect("retention works");
+    in_every_condition(bench, |journal| {
+        let types = names(&["/v1 Node nodes false", "/v1 Pod pods true", "apps/v1 Deployment deployments true"]);
+        assert_eq!(told(journal), (names(&["c1", "a-second-one"]), types), "the pod is in the base, the Event is gone");
     });
 }

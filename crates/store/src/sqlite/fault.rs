@@ -36,9 +36,7 @@ impl Place {
                 ErrorCode::DiskFull => StoreError::Full { dir: dir() },
                 // The shared-memory file of the log could not grow: the same full disk, met in another place.
                 _ if code.extended_code == ffi::SQLITE_IOERR_SHMSIZE => StoreError::Full { dir: dir() },
-                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
-                    self.damaged(message.clone().unwrap_or_else(|| code.to_string()))
-                }
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => self.damaged(message.clone().unwrap_or_else(|| code.to_string())),
                 ErrorCode::ReadOnly | ErrorCode::PermissionDenied => StoreError::NotWritable { dir: dir(), reason: error.to_string() },
                 _ => self.engine(step, error.to_string()),
             },

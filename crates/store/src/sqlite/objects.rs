@@ -186,8 +186,7 @@ pub(super) fn get(connection: &Connection, id: i64) -> rusqlite::Result<Option<O
 /// All objects with this uid: one, unless somebody reuses uids.
 pub(super) fn by_uid(connection: &Connection, uid: &str) -> rusqlite::Result<Vec<ObjectRow>> {
     let uid = StoredUid::of(uid);
-    let mut statement =
-        connection.prepare_cached(&format!("{COLUMNS} WHERE substr(o.uid, 1, 4) = substr(?1, 1, 4) AND o.uid = ?1"))?;
+    let mut statement = connection.prepare_cached(&format!("{COLUMNS} WHERE substr(o.uid, 1, 4) = substr(?1, 1, 4) AND o.uid = ?1"))?;
     statement.query_map([&uid], read)?.collect()
 }
 
@@ -209,8 +208,7 @@ pub(super) fn ids_of_class(connection: &Connection, class: u32, limit: usize) ->
 
 /// Objects of a class with a name.
 pub(super) fn named(connection: &Connection, names: &Names, class: u32, name: &str) -> rusqlite::Result<Vec<ObjectRow>> {
-    let mut statement =
-        connection.prepare_cached(&format!("{COLUMNS} WHERE o.class = ?1 AND o.name = ?2 AND typeof(o.name) = 'text'"))?;
+    let mut statement = connection.prepare_cached(&format!("{COLUMNS} WHERE o.class = ?1 AND o.name = ?2 AND typeof(o.name) = 'text'"))?;
     let mut rows: Vec<ObjectRow> = statement.query_map(params![class, name], read)?.collect::<rusqlite::Result<_>>()?;
     let Some(wanted) = names.class(class).filter(|class| class.is_event()) else { return Ok(rows) };
     let Some((stem, _)) = name.rsplit_once('.') else { return Ok(rows) };

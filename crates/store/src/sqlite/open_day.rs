@@ -52,15 +52,17 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        connection.prepare_cached("SELECT changes, objects, raw_bytes FROM tally")?.query_row([], |row| {
-            Ok(Self { changes: row.get(0)?, objects: row.get(1)?, raw_bytes: row.get(2)? })
-        })
+        connection
+            .prepare_cached("SELECT changes, objects, raw_bytes FROM tally")?
+            .query_row([], |row| Ok(Self { changes: row.get(0)?, objects: row.get(1)?, raw_bytes: row.get(2)? }))
     }
 
     pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
-        connection
-            .prepare_cached("UPDATE tally SET changes = ?1, objects = ?2, raw_bytes = ?3")?
-            .execute(params![self.changes, self.objects, self.raw_bytes])?;
+        connection.prepare_cached("UPDATE tally SET changes = ?1, objects = ?2, raw_bytes = ?3")?.execute(params![
+            self.changes,
+            self.objects,
+            self.raw_bytes
+        ])?;
         Ok(())
     }
 }
@@ -296,9 +298,13 @@ pub(super) fn put_checkpoint(connection: &Connection, checkpoint: &Checkpoint) -
     let scope = &checkpoint.scope;
     let key = (scope.cluster.as_str(), scope.group.as_str(), scope.resource.as_str());
     match &checkpoint.resource_version {
-        Some(version) => connection
-            .prepare_cached("INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![key.0, key.1, key.2, version.as_str(), checkpoint.at.to_string()])?,
+        Some(version) => connection.prepare_cached("INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+            key.0,
+            key.1,
+            key.2,
+            version.as_str(),
+            checkpoint.at.to_string()
+        ])?,
         None => connection
             .prepare_cached("DELETE FROM checkpoints WHERE cluster = ?1 AND api_group = ?2 AND resource = ?3")?
             .execute(params![key.0, key.1, key.2])?,
@@ -308,6 +314,10 @@ pub(super) fn put_checkpoint(connection: &Connection, checkpoint: &Checkpoint) -
 
 pub(super) fn put_cursor(connection: &Connection, cursor: &ConsumerCursor) -> rusqlite::Result<()> {
     let seq = i64::try_from(cursor.seq.0).unwrap_or(i64::MAX);
-    connection.prepare_cached("INSERT OR REPLACE INTO cursors VALUES (?1, ?2, ?3)")?.execute(params![cursor.consumer, seq, cursor.state])?;
+    connection.prepare_cached("INSERT OR REPLACE INTO cursors VALUES (?1, ?2, ?3)")?.execute(params![
+        cursor.consumer,
+        seq,
+        cursor.state
+    ])?;
     Ok(())
 }

@@ -68,7 +68,7 @@ fn asked_range(published: &Published, query: &ReadQuery) -> Result<Option<SeqRan
         continued_below.or((query.range.last < oldest.seq).then_some(query.range.last))
     };
     match asked {
-        Some(asked) if oldest.seq > Seq(published.first_ever) => Err(StoreError::Gone { asked: asked.0, oldest }),
+        Some(asked) if oldest.seq > Seq(1) => Err(StoreError::Gone { asked: asked.0, oldest }),
         _ => Ok((first <= last).then_some(SeqRange { first, last })),
     }
 }
@@ -162,13 +162,7 @@ fn merged(
     Ok(found)
 }
 
-fn recorded(
-    published: &Published,
-    view: &mut View<'_>,
-    key: i64,
-    entry: &Entry,
-    detail: BodyDetail,
-) -> Result<Recorded, StoreError> {
+fn recorded(published: &Published, view: &mut View<'_>, key: i64, entry: &Entry, detail: BodyDetail) -> Result<Recorded, StoreError> {
     let record = view.record(key, entry, detail)?;
     let mut previous = None;
     if let (Record::Change(change), BodyDetail::BodyAndPrevious) = (&record, detail) {

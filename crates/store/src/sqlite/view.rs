@@ -94,9 +94,7 @@ impl<'a> View<'a> {
         let step = "failed to find an object";
         if !wanted.uid.is_empty() {
             let mut found = objects::by_uid(self.connection, wanted.uid.as_str()).or_fail(&self.day.place, step)?;
-            found.retain(|object| {
-                object.name == wanted.name && self.names.class(object.class).is_some_and(|class| class.holds(wanted))
-            });
+            found.retain(|object| object.name == wanted.name && self.names.class(object.class).is_some_and(|class| class.holds(wanted)));
             return Ok(found);
         }
         let mut found = Vec::new();

@@ -33,7 +33,14 @@ impl Dice {
 
     pub fn uid(&mut self) -> String {
         let (a, b) = (self.next(), self.next());
-        format!("{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 0xfff, b >> 48 & 0x3fff | 0x8000, b & 0xffff_ffff_ffff)
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            a >> 32,
+            a >> 16 & 0xffff,
+            a & 0xfff,
+            b >> 48 & 0x3fff | 0x8000,
+            b & 0xffff_ffff_ffff
+        )
     }
 
     fn letters(&mut self, count: usize) -> String {
@@ -169,7 +176,19 @@ impl Cluster {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn push(&mut self, of: [&str; 4], namespace: &str, name: &str, uid: &str, verb: Verb, manager: &str, event: Option<Timestamp>, generation: Option<i64>, regarding: Option<&str>, body: String) {
+    fn push(
+        &mut self,
+        of: [&str; 4],
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        verb: Verb,
+        manager: &str,
+        event: Option<Timestamp>,
+        generation: Option<i64>,
+        regarding: Option<&str>,
+        body: String,
+    ) {
         let (recorded_at, version) = (self.now, self.version);
         self.ready.push_back(Record::Change(Change {
             seq: Seq(0),
@@ -238,7 +257,14 @@ impl Cluster {
         let namespace = self.apps[app].namespace.clone();
         self.pod(app, at, Verb::Update, if phase == 0 { "kube-scheduler" } else { "kubelet" });
         match phase {
-            0 => self.event(app, at, "Scheduled", "Normal", &format!("Successfully assigned {namespace}/{name} to {node}"), "default-scheduler"),
+            0 => self.event(
+                app,
+                at,
+                "Scheduled",
+                "Normal",
+                &format!("Successfully assigned {namespace}/{name} to {node}"),
+                "default-scheduler",
+            ),
             1 => self.event(app, at, "Pulled", "Normal", &format!("Container image \"{image}\" already present on machine"), "kubelet"),
             2 => {
                 self.event(app, at, "Created", "Normal", "Created container: app", "kubelet");
@@ -266,7 +292,8 @@ impl Cluster {
         let restarts = pod.restarts;
         self.pod(app, at, Verb::Update, "kubelet");
         let name = self.apps[app].pods[at].name.clone();
-        let message = format!("Back-off restarting failed container app in pod {name}_{}({})", self.apps[app].namespace, self.apps[app].pods[at].uid);
+        let message =
+            format!("Back-off restarting failed container app in pod {name}_{}({})", self.apps[app].namespace, self.apps[app].pods[at].uid);
         if restarts % 2 == 0 {
             self.event(app, at, "BackOff", "Warning", &message, "kubelet");
         }
@@ -325,7 +352,8 @@ impl Cluster {
         let (now, version) = self.tick();
         let it = &self.apps[app];
         let ready = it.pods.iter().filter(|pod| pod.phase > 2).count();
-        let (name, namespace, image, born, replicas, revision) = (it.name.clone(), it.namespace.clone(), it.image.clone(), it.born, it.replicas, it.revision);
+        let (name, namespace, image, born, replicas, revision) =
+            (it.name.clone(), it.namespace.clone(), it.image.clone(), it.born, it.replicas, it.revision);
         let uid = it.deployment.clone();
         let template = template(&name, &image);
         let changed = second(now);
@@ -334,14 +362,26 @@ impl Cluster {
             self.apps[app].hash
         );
         let event = if verb == Verb::Create { born } else { changed };
-        self.push(["apps", "v1", "Deployment", "deployments"], &namespace, &name, &uid, verb, "kube-controller-manager", Some(event), Some(revision as i64), None, body);
+        self.push(
+            ["apps", "v1", "Deployment", "deployments"],
+            &namespace,
+            &name,
+            &uid,
+            verb,
+            "kube-controller-manager",
+            Some(event),
+            Some(revision as i64),
+            None,
+            body,
+        );
     }
 
     fn replica_set(&mut self, app: usize, verb: Verb) {
         let (now, version) = self.tick();
         let it = &self.apps[app];
         let ready = it.pods.iter().filter(|pod| pod.phase > 2).count();
-        let (name, namespace, image, born, replicas, revision) = (it.name.clone(), it.namespace.clone(), it.image.clone(), it.set_born, it.replicas, it.revision);
+        let (name, namespace, image, born, replicas, revision) =
+            (it.name.clone(), it.namespace.clone(), it.image.clone(), it.set_born, it.replicas, it.revision);
         let (uid, owner, hash) = (it.replica_set.clone(), it.deployment.clone(), it.hash.clone());
         let template = template(&name, &image);
         let set = format!("{name}-{hash}");
@@ -350,7 +390,18 @@ impl Cluster {
             replicas + 1
         );
         let event = if verb == Verb::Create { born } else { second(now) };
-        self.push(["apps", "v1", "ReplicaSet", "replicasets"], &namespace, &set, &uid, verb, "kube-controller-manager", Some(event), Some(revision as i64), None, body);
+        self.push(
+            ["apps", "v1", "ReplicaSet", "replicasets"],
+            &namespace,
+            &set,
+            &uid,
+            verb,
+            "kube-controller-manager",
+            Some(event),
+            Some(revision as i64),
+            None,
+            body,
+        );
     }
 
     fn pod(&mut self, app: usize, at: usize, verb: Verb, manager: &str) {
@@ -364,7 +415,9 @@ impl Cluster {
         let token: String = pod.uid[..5].into();
         let spec = template_spec(name, image, Some((&token, pod.scheduled.map(|_| node.as_str()))));
         let mut conditions = Vec::new();
-        let mut condition = |of: &str, since: Timestamp, status: &str| conditions.push(format!(r#"{{"lastProbeTime":null,"lastTransitionTime":"{since}","status":"{status}","type":"{of}"}}"#));
+        let mut condition = |of: &str, since: Timestamp, status: &str| {
+            conditions.push(format!(r#"{{"lastProbeTime":null,"lastTransitionTime":"{since}","status":"{status}","type":"{of}"}}"#))
+        };
         if let Some(scheduled) = pod.scheduled {
             condition("PodReadyToStartContainers", pod.started.unwrap_or(scheduled), if pod.started.is_some() { "True" } else { "False" });
             condition("Initialized", scheduled, "True");
@@ -377,13 +430,28 @@ impl Cluster {
                 r#"[{{"containerID":"containerd://{}","image":"{image}","imageID":"registry.example.com/shop/{name}@sha256:{:064x}","lastState":{},"name":"app","ready":true,"restartCount":{},"started":true,"state":{{"running":{{"startedAt":"{started}"}}}},"volumeMounts":[{{"mountPath":"/etc/config","name":"config"}},{{"mountPath":"/var/run/secrets/kubernetes.io/serviceaccount","name":"kube-api-access-{token}","readOnly":true,"recursiveReadOnly":"Disabled"}}]}}]"#,
                 pod.container,
                 it.revision * 977,
-                if pod.restarts == 0 { "{}".to_owned() } else { format!(r#"{{"terminated":{{"containerID":"containerd://{}","exitCode":137,"finishedAt":"{started}","reason":"OOMKilled","startedAt":"{}"}}}}"#, pod.container, pod.born) },
+                if pod.restarts == 0 {
+                    "{}".to_owned()
+                } else {
+                    format!(
+                        r#"{{"terminated":{{"containerID":"containerd://{}","exitCode":137,"finishedAt":"{started}","reason":"OOMKilled","startedAt":"{}"}}}}"#,
+                        pod.container, pod.born
+                    )
+                },
                 pod.restarts
             ),
             None => "[]".to_owned(),
         };
-        let deleted = if verb == Verb::Delete { format!(r#""deletionGracePeriodSeconds":30,"deletionTimestamp":"{now}","#) } else { String::new() };
-        let status_ip = if pod.phase > 1 { format!(r#""hostIP":"192.168.0.{}","hostIPs":[{{"ip":"192.168.0.{}"}}],"podIP":"{}","podIPs":[{{"ip":"{}"}}],"#, pod.node, pod.node, pod.ip, pod.ip) } else { String::new() };
+        let deleted =
+            if verb == Verb::Delete { format!(r#""deletionGracePeriodSeconds":30,"deletionTimestamp":"{now}","#) } else { String::new() };
+        let status_ip = if pod.phase > 1 {
+            format!(
+                r#""hostIP":"192.168.0.{}","hostIPs":[{{"ip":"192.168.0.{}"}}],"podIP":"{}","podIPs":[{{"ip":"{}"}}],"#,
+                pod.node, pod.node, pod.ip, pod.ip
+            )
+        } else {
+            String::new()
+        };
         let started = pod.scheduled.map(|at| format!(r#","startTime":"{at}""#)).unwrap_or_default();
         let body = format!(
             r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"annotations":{{"checksum/config":"{:064x}","prometheus.io/port":"8080","prometheus.io/scrape":"true"}},"creationTimestamp":"{}",{deleted}"generateName":"{name}-{}-","labels":{{"app.kubernetes.io/name":"{name}","app.kubernetes.io/part-of":"shop","pod-template-hash":"{}"}},"name":"{}","namespace":"{namespace}","ownerReferences":[{{"apiVersion":"apps/v1","blockOwnerDeletion":true,"controller":true,"kind":"ReplicaSet","name":"{name}-{}","uid":"{}"}}],"resourceVersion":"{version}","uid":"{}"}},"spec":{spec},"status":{{"conditions":[{}],"containerStatuses":{statuses},{status_ip}"phase":"{}","qosClass":"Burstable"{started}}}}}"#,
@@ -417,7 +485,20 @@ impl Cluster {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn regard(&mut self, kind: &str, api: &str, namespace: &str, name: &str, uid: &str, reason: &str, of: &str, message: &str, source: &str, host: &str, path: &str) {
+    fn regard(
+        &mut self,
+        kind: &str,
+        api: &str,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        reason: &str,
+        of: &str,
+        message: &str,
+        source: &str,
+        host: &str,
+        path: &str,
+    ) {
         let (now, version) = self.tick();
         let at = second(now);
         let event_uid = self.dice.uid();
@@ -433,15 +514,26 @@ impl Cluster {
 }
 
 fn template(name: &str, image: &str) -> String {
-    format!(r#"{{"metadata":{{"annotations":{{"prometheus.io/port":"8080","prometheus.io/scrape":"true"}},"labels":{{"app.kubernetes.io/name":"{name}","app.kubernetes.io/part-of":"shop"}}}},"spec":{}}}"#, template_spec(name, image, None))
+    format!(
+        r#"{{"metadata":{{"annotations":{{"prometheus.io/port":"8080","prometheus.io/scrape":"true"}},"labels":{{"app.kubernetes.io/name":"{name}","app.kubernetes.io/part-of":"shop"}}}},"spec":{}}}"#,
+        template_spec(name, image, None)
+    )
 }
 
 fn template_spec(name: &str, image: &str, placed: Option<(&str, Option<&str>)>) -> String {
-    let environment: String = ["DATABASE_URL", "CACHE_URL", "LOG_LEVEL", "FEATURES", "REGION", "TRACE_ENDPOINT", "QUEUE", "SHARD"].iter().enumerate().map(|(index, key)| format!(r#"{{"name":"{key}","value":"{name}-{}-{index}.svc.cluster.local:{}"}},"#, key.to_lowercase(), 5000 + index)).collect();
+    let environment: String = ["DATABASE_URL", "CACHE_URL", "LOG_LEVEL", "FEATURES", "REGION", "TRACE_ENDPOINT", "QUEUE", "SHARD"]
+        .iter()
+        .enumerate()
+        .map(|(index, key)| {
+            format!(r#"{{"name":"{key}","value":"{name}-{}-{index}.svc.cluster.local:{}"}},"#, key.to_lowercase(), 5000 + index)
+        })
+        .collect();
     let (mount, volume, node) = match placed {
         Some((token, node)) => (
             format!(r#",{{"mountPath":"/var/run/secrets/kubernetes.io/serviceaccount","name":"kube-api-access-{token}","readOnly":true}}"#),
-            format!(r#",{{"name":"kube-api-access-{token}","projected":{{"defaultMode":420,"sources":[{{"serviceAccountToken":{{"expirationSeconds":3607,"path":"token"}}}},{{"configMap":{{"items":[{{"key":"ca.crt","path":"ca.crt"}}],"name":"kube-root-ca.crt"}}}},{{"downwardAPI":{{"items":[{{"fieldRef":{{"apiVersion":"v1","fieldPath":"metadata.namespace"}},"path":"namespace"}}]}}}}]}}}}"#),
+            format!(
+                r#",{{"name":"kube-api-access-{token}","projected":{{"defaultMode":420,"sources":[{{"serviceAccountToken":{{"expirationSeconds":3607,"path":"token"}}}},{{"configMap":{{"items":[{{"key":"ca.crt","path":"ca.crt"}}],"name":"kube-root-ca.crt"}}}},{{"downwardAPI":{{"items":[{{"fieldRef":{{"apiVersion":"v1","fieldPath":"metadata.namespace"}},"path":"namespace"}}]}}}}]}}}}"#
+            ),
             node.map(|node| format!(r#""nodeName":"{node}","#)).unwrap_or_default(),
         ),
         None => Default::default(),

@@ -78,20 +78,24 @@ pub(super) fn beginning() -> Timestamp {
 /// Every object of every history, and one without a uid for each name.
 pub(super) fn objects() -> Vec<ObjectId> {
     let mut objects = Vec::new();
-    for (kind, group) in [("Pod", ""), ("Deployment", "apps"), ("Event", ""), ("Event", "events.k8s.io")] {
-        for (cluster, namespace) in [("c1", "web"), ("c1", ""), ("c2", "web")] {
+    let kinds =
+        [("Pod", "", true), ("Deployment", "apps", true), ("Event", "", true), ("Event", "events.k8s.io", true), ("Node", "", false)];
+    for (kind, group, namespaced) in kinds {
+        for (cluster, namespace) in [("c1", "web"), ("c1", "shop"), ("c2", "web")] {
             for uid in ["", "u1", "u2"] {
                 objects.push(ObjectId {
                     cluster: cluster.into(),
                     group: group.into(),
                     kind: kind.into(),
-                    namespace: namespace.into(),
+                    namespace: if namespaced { namespace.into() } else { "".into() },
                     name: "a".into(),
                     uid: uid.into(),
                 });
             }
         }
     }
+    objects.sort();
+    objects.dedup();
     objects
 }
 
@@ -286,8 +290,8 @@ fn access() -> impl Strategy<Value = Access> {
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
-    let place = (texts(&["c1", "c2", ""]), texts(&["", "apps"]), texts(&["Pod", "Event"]), texts(&["pods", "events", ""]));
-    let object = (texts(&["web", ""]), texts(&["a", "b"]), texts(&["u1", "u2"]), texts(&["of-c1", "of-c2"]));
+    let place = (texts(&["c1", "c2", ""]), texts(&["", "apps"]), texts(&["Pod", "Event", "Node"]), texts(&["pods", "events", "nodes", ""]));
+    let object = (texts(&["web", "shop", ""]), texts(&["a", "b"]), texts(&["u1", "u2"]), texts(&["of-c1", "of-c2"]));
     let change = (
         some_of(vec![Verb::Create, Verb::Update, Verb::Delete]),
         some_of(vec![Origin::Watch, Origin::Gap]),
