@@ -114,7 +114,7 @@ impl ControlPlane {
         let etcd_ports = [Port::claim()?, Port::claim()?];
         let apiserver_port = Port::claim()?;
         let kubeconfig = credentials.kubeconfig(&User::admin(), apiserver_port.number())?;
-        let etcd = Etcd::new(format!("http://127.0.0.1:{}", etcd_ports[0].number()));
+        let etcd = Etcd::new(format!("http://127.0.0.1:{}", etcd_ports[0].number()))?;
         let command = commands::etcd_command(&binaries, &dir.path().join("etcd"), &etcd_ports);
         let log = dir.path().join("etcd.log");
         let etcd_process = Child::start(Program::Etcd.name(), command, &log)?;

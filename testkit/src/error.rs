@@ -48,6 +48,9 @@ pub enum Error {
     /// A certificate or key could not be made.
     #[error("failed to make a certificate")]
     Certificate(#[from] rcgen::Error),
+    /// The TLS library offers no protocol version.
+    #[error("failed to set up TLS")]
+    Tls(#[from] rustls::Error),
     /// A program ended while it was waited for.
     #[error("{program} ended with {status} before it was ready; the end of its log:\n{log}")]
     Exited {

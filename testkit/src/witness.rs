@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use crate::etcd::Etcd;
+use crate::etcd::{Etcd, plain_client};
 use crate::{Error, Result};
 use record::Record;
 use stream::{Progress, follow};
@@ -74,17 +74,18 @@ impl Witness {
         let (stop, stopped) = oneshot::channel();
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::io("start a runtime for", "the witness"))?;
-        let url = etcd_url.to_owned();
+        let etcd = Etcd::new(etcd_url.to_owned())?;
+        // Not the same client: connections belong to the runtime that opened them.
+        let (client, url) = (plain_client()?, etcd_url.to_owned());
         let shared = Arc::clone(&record);
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = follow(&url, &shared, &progress_sender) => {}
+                    () = follow(&client, &url, &shared, &progress_sender) => {}
                     _ = stopped => {}
                 }
             });
         });
-        let etcd = Etcd::new(etcd_url.to_owned());
         Ok(Self { etcd, record, progress, stop: Some(stop), thread: Some(thread) })
     }
 

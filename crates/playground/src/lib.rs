@@ -10,6 +10,8 @@ mod control;
 mod convert;
 mod custom;
 mod defaults;
+mod demo;
+pub mod differential;
 mod discovery;
 mod fields;
 mod http;
@@ -41,5 +43,6 @@ mod world;
 mod write;
 
 pub use clock::ScenarioClock;
+pub use demo::{SHOP, shop};
 pub use scenario::{Player, Scenario, play_in_real_time};
 pub use server::{Playground, PlaygroundError, PlaygroundOptions};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Writer};
-use crate::control::{Consequence, Controllers, Duty, emit_scripted};
+use crate::control::{Consequence, Controllers, Duty, emit_scripted, join};
 use crate::logs::Of;
 use crate::status::ApiError;
 use crate::tree;
@@ -66,6 +66,9 @@ impl World {
 
     /// Changes how the simulated world behaves, as a scenario asks for.
     pub(crate) fn behave(&mut self, behaviour: &Value, now: Timestamp) -> Result<(), ApiError> {
+        if let Some(node) = behaviour.get("join") {
+            return join(&mut self.cluster, node, now);
+        }
         match self.controllers.script.learn(behaviour)? {
             Consequence::Nothing => {}
             Consequence::NodeBack(name) => self.controllers.look_at(Duty::Heartbeat, &name),

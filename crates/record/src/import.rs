@@ -79,10 +79,13 @@ pub fn import_watch_jsonl(
     mut progress: impl FnMut(ImportProgress),
 ) -> Result<ImportReport, RecordError> {
     let epoch = journal.begin_epoch().map_err(|source| RecordError::Journal { step: "take over as the writer", source })?;
-    let mut import = Import { journal, epoch, options, types: BTreeMap::new(), batch: Batch::default(), held: 0, report: ImportReport::default() };
+    let mut import =
+        Import { journal, epoch, options, types: BTreeMap::new(), batch: Batch::default(), held: 0, report: ImportReport::default() };
     let mut at = ImportProgress::default();
     let mut line = Vec::new();
-    while let Some(kept) = read_line(&mut reader, &mut line).map_err(|error| RecordError::ImportRead { line: at.lines, reason: error.to_string() })? {
+    while let Some(kept) =
+        read_line(&mut reader, &mut line).map_err(|error| RecordError::ImportRead { line: at.lines, reason: error.to_string() })?
+    {
         at.lines += 1;
         at.bytes += kept.bytes;
         if kept.is_whole && line.iter().all(u8::is_ascii_whitespace) {
@@ -382,7 +385,12 @@ mod tests {
         let report = import(&journal, NoisePolicy::default(), &text).unwrap();
         assert_eq!(
             said(&journal),
-            ["2026-11-21T10:00:01Z create u@1", "2026-11-21T10:00:03Z update u@3", "2026-11-21T10:00:04Z delete u@4", "2026-11-21T10:00:05Z create v@5"]
+            [
+                "2026-11-21T10:00:01Z create u@1",
+                "2026-11-21T10:00:03Z update u@3",
+                "2026-11-21T10:00:04Z delete u@4",
+                "2026-11-21T10:00:05Z create v@5"
+            ]
         );
         assert_eq!(report, ImportReport { lines: 6, changes: 4, noise: 1, bookmarks: 1, ..ImportReport::default() });
     }
@@ -399,7 +407,10 @@ mod tests {
         let journal = MemoryJournal::new();
         let text = line(1, "ADDED", "n", "u", 1, 1) + &line(2, "ADDED", "n", "v", 2, 1);
         import(&journal, NoisePolicy::default(), &text).unwrap();
-        assert_eq!(said(&journal), ["2026-11-21T10:00:01Z create u@1", "2026-11-21T10:00:02Z delete u@1", "2026-11-21T10:00:02Z create v@2"]);
+        assert_eq!(
+            said(&journal),
+            ["2026-11-21T10:00:01Z create u@1", "2026-11-21T10:00:02Z delete u@1", "2026-11-21T10:00:02Z create v@2"]
+        );
     }
 
     #[test]
@@ -440,6 +451,9 @@ mod tests {
 
     #[test]
     fn reads_the_plural_however_the_resource_is_written() {
-        assert_eq!(["pods", "deployments.apps", "apps/v1/deployments"].map(|text| plural(text).to_string()), ["pods", "deployments", "deployments"]);
+        assert_eq!(
+            ["pods", "deployments.apps", "apps/v1/deployments"].map(|text| plural(text).to_string()),
+            ["pods", "deployments", "deployments"]
+        );
     }
 }

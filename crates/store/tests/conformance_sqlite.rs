@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proreus_store::conformance::Workbench;
-use proreus_store::stream::Exporting;
+use proreus_store::stream::{Exporting, Header, export, import};
 use proreus_store::{OpenOptions, SqliteJournal};
 
 struct OnDisk {
@@ -40,3 +40,15 @@ impl Workbench for OnDisk {
 }
 
 proreus_store::conformance_tests!(|| Box::new(OnDisk::new()));
+
+#[test]
+fn survives_being_carried() {
+    proreus_store::conformance::survives_being_carried(|model| {
+        let mut stream = Vec::new();
+        export(model, &mut stream, &mut |_, _| ()).expect("the model can be exported");
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let begin = |header: &Header| SqliteJournal::import(dir.path(), header);
+        let (journal, _) = import(&stream[..], begin, &mut |_, _| ()).expect("what was exported can be imported");
+        Box::new(OnDisk { dir, journal: Some(journal) })
+    });
+}

@@ -64,12 +64,10 @@ struct KeyValue {
 }
 
 /// Watches until revisions are lost, resuming behind the last one seen.
-pub(super) async fn follow(url: &str, record: &Mutex<Record>, progress: &watch::Sender<Progress>) {
-    // Watches are endless: no overall time limit.
-    let client = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
+pub(super) async fn follow(client: &reqwest::Client, url: &str, record: &Mutex<Record>, progress: &watch::Sender<Progress>) {
     loop {
         let next = progress.borrow().revision + 1;
-        if let Err(Interruption::Lost(reason)) = watch_from(&client, url, next, record, progress).await {
+        if let Err(Interruption::Lost(reason)) = watch_from(client, url, next, record, progress).await {
             progress.send_modify(|progress| progress.lost = Some(reason));
             return;
         }

@@ -12,6 +12,7 @@ mod endpoints;
 mod events;
 mod garbage;
 mod jobs;
+mod join;
 mod kubelet;
 mod namespaces;
 mod nodes;
@@ -35,6 +36,7 @@ use crate::tree;
 
 pub(crate) use events::emit_scripted;
 use events::Message;
+pub(crate) use join::join;
 pub(crate) use script::{Consequence, LogLines, Script};
 
 /// Steps in one settling; more mean two controllers that undo each other's work.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::shop::{Setup, Shop, Step, pod, seqs};
 
+const NONE: [u64; 0] = [];
 const NOTHING: &str = "no audit data available for the specified time range";
 
 async fn found(uri: &str) -> Vec<u64> {
@@ -34,9 +35,9 @@ async fn events_are_a_bare_array_oldest_first() {
 #[tokio::test]
 async fn every_filter_is_exact_and_all_must_hold() {
     assert_eq!(found("/api/v1/events?namespace=bank").await, [10]);
-    assert_eq!(found("/api/v1/events?namespace=Bank").await, []);
+    assert_eq!(found("/api/v1/events?namespace=Bank").await, NONE);
     assert_eq!(found("/api/v1/events?resourceType=pods").await, [4, 6, 7, 10]);
-    assert_eq!(found("/api/v1/events?resourceType=Pod").await, []);
+    assert_eq!(found("/api/v1/events?resourceType=Pod").await, NONE);
     assert_eq!(found("/api/v1/events?resourceName=web-1").await, [4, 6, 7, 10]);
     assert_eq!(found("/api/v1/events?resourceName=web").await, [2, 3]);
     assert_eq!(found("/api/v1/events?resourceType=pods&namespace=shop&verb=create&resourceName=web-1").await, [4, 7]);
@@ -56,18 +57,18 @@ async fn start_and_end_are_inclusive() {
 
 #[tokio::test]
 async fn an_end_before_the_start_matches_nothing() {
-    assert_eq!(found("/api/v1/events?start=2026-11-21T08:00:06Z&end=2026-11-21T08:00:04Z").await, []);
+    assert_eq!(found("/api/v1/events?start=2026-11-21T08:00:06Z&end=2026-11-21T08:00:04Z").await, NONE);
 }
 
 #[tokio::test]
 async fn an_unknown_verb_matches_nothing_and_is_no_error() {
-    assert_eq!(found("/api/v1/events?verb=patch").await, []);
+    assert_eq!(found("/api/v1/events?verb=patch").await, NONE);
     assert_eq!(found("/api/v1/events?verb=delete").await, [6]);
 }
 
 #[tokio::test]
 async fn the_user_is_a_constant() {
-    assert_eq!(found("/api/v1/events?user=alice").await, []);
+    assert_eq!(found("/api/v1/events?user=alice").await, NONE);
     assert_eq!(found("/api/v1/events?user=system:k8s-watcher&verb=delete").await, [6]);
 }
 

@@ -5,6 +5,8 @@ use serde_json::json;
 
 use crate::shop::{Answer, Setup, Shop, Step, pod, seqs};
 
+const NONE: [u64; 0] = [];
+
 #[tokio::test]
 async fn a_change_has_the_contracts_fields() {
     let page = Shop::open().json("/api/v1/changes?verb=update").await;
@@ -94,7 +96,7 @@ async fn cursors_lead_through_every_page_in_either_order() {
 async fn the_end_of_the_last_page_leads_to_what_comes_later() {
     let shop = Shop::open();
     let end = shop.json("/api/v1/changes?kind=deploy").await["endCursor"].as_str().unwrap().to_owned();
-    assert_eq!(shop.seqs(&format!("/api/v1/changes?cursor={end}")).await, []);
+    assert_eq!(shop.seqs(&format!("/api/v1/changes?cursor={end}")).await, NONE);
     shop.record(pod(Verb::Delete, "shop", "web-1", "p2"));
     assert_eq!(shop.seqs(&format!("/api/v1/changes?cursor={end}")).await, [12]);
 }

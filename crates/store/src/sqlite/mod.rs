@@ -10,6 +10,7 @@ mod filter;
 mod follow;
 mod generations;
 mod identity;
+mod import;
 mod known;
 mod lock;
 mod names;
@@ -45,6 +46,7 @@ use crate::journal::{
 
 use crate::stream::{Exporting, Positions};
 
+pub use self::import::SqliteImport;
 pub use self::lock::DirectoryLock;
 pub use self::recover::{DamagedFile, OpenReport};
 pub use self::tend::Tended;
@@ -100,6 +102,12 @@ impl SqliteJournal {
 
     /// Opens a journal whose lock the caller holds already, having waited for it.
     pub fn open_locked(lock: DirectoryLock, options: &OpenOptions) -> Result<Self, StoreError> {
+        import::refuse_unfinished(lock.dir())?;
+        Self::open_marked(lock, options)
+    }
+
+    /// The same whether or not an import is going on: for the import itself.
+    fn open_marked(lock: DirectoryLock, options: &OpenOptions) -> Result<Self, StoreError> {
         let dir = lock.dir().to_owned();
         let place = Place::new(&dir, "");
         let idle = Arc::new(Idle::default());
@@ -154,6 +162,7 @@ impl SqliteJournal {
 
     /// Opens a journal to read only, while another process may write it. Every question sees what the writer had committed by then.
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
+        import::refuse_unfinished(dir)?;
         let (follower, published, id, report) = follow::Follower::open(dir)?;
         let published = RwLock::new(Arc::new(published));
         Ok(Self { id, dir: dir.to_owned(), report, published, writer: None, follower: Some(follower), tending: Mutex::default() })

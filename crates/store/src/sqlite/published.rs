@@ -18,8 +18,6 @@ pub(super) struct Published {
     pub(super) days: Arc<[Arc<Day>]>,
     pub(super) watermark: u64,
     pub(super) last_at: Option<Timestamp>,
-    /// The first position this journal ever gave: with an older oldest one nothing was removed.
-    pub(super) first_ever: u64,
 }
 
 impl Published {

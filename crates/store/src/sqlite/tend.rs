@@ -79,10 +79,8 @@ impl SqliteJournal {
         // The day may have ended while we trained.
         let Some(open) = writer.open.as_mut().filter(|open| Arc::ptr_eq(&open.day, &day)) else { return Ok(()) };
         open.begin()?;
-        let inserted = open.connection.execute(
-            "INSERT INTO dictionaries VALUES (?1, ?2)",
-            rusqlite::params![dictionary.generation, dictionary.bytes],
-        );
+        let inserted =
+            open.connection.execute("INSERT INTO dictionaries VALUES (?1, ?2)", rusqlite::params![dictionary.generation, dictionary.bytes]);
         let committed = inserted.or_fail(&day.place, "failed to store a dictionary").and_then(|_| open.commit());
         if committed.is_err() {
             writer.open = None;
@@ -165,7 +163,8 @@ fn base_states(before: &Day, after: i64) -> Result<(Vec<Change>, i64, bool), Sto
     Ok((states, next, ids.is_empty()))
 }
 
-fn write_base(open: &mut OpenDay, states: &[Change], next: i64, done: bool) -> Result<(), StoreError> {
+/// Adds states to the base of an open day.
+pub(super) fn write_base(open: &mut OpenDay, states: &[Change], next: i64, done: bool) -> Result<(), StoreError> {
     let step = "failed to write a base";
     let place = open.day.place.clone();
     open.begin()?;

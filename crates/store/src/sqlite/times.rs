@@ -51,8 +51,7 @@ pub(super) fn positions(published: &Published, day: &Day) -> Result<Positions, S
     connection.execute_batch("BEGIN").or_fail(&day.place, step)?;
     let checkpoints = read_checkpoints(day, &connection, &ClusterId::default())?;
     let cursors = read_cursors(day, &connection)?;
-    let last: Option<i64> =
-        connection.query_row("SELECT max(p) FROM records", [], |row| row.get(0)).or_fail(&day.place, step)?;
+    let last: Option<i64> = connection.query_row("SELECT max(p) FROM records", [], |row| row.get(0)).or_fail(&day.place, step)?;
     let watermark = last.filter(|key| *key >= day.room).map_or(published.watermark, |key| day.seq(key));
     Ok(Positions { watermark: Seq(watermark), checkpoints, cursors })
 }

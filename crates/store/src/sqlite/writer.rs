@@ -84,7 +84,7 @@ impl Writer {
 
     /// This moment, for readers.
     pub(super) fn published(&self) -> Published {
-        Published { days: self.days.clone().into(), watermark: self.last_seq, last_at: self.last_at, first_ever: self.identity.first }
+        Published { days: self.days.clone().into(), watermark: self.last_seq, last_at: self.last_at }
     }
 
     /// Takes over as the writer.
