@@ -51,10 +51,8 @@ pub(crate) enum Failure {
     #[error("did not end within {} s after the signal", crate::signals::GRACE.as_secs())]
     Slow,
     /// The server answered, and said no.
-    #[error("{url} answered {status}: {problem}")]
+    #[error("{problem}")]
     Refused {
-        /// Where we asked.
-        url: String,
         /// HTTP status.
         status: u16,
         /// What the server said.
