@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use proreus_model::Record;
-use proreus_store::Batch;
+use proreus_store::{Batch, Journal};
 
 use crate::journal_under_test::JournalUnderTest;
 use crate::report::{Report, Row};
@@ -74,10 +74,10 @@ fn append_ready(trace: &Trace, dir: &Path, times: &mut Vec<std::time::Duration>)
     let batches: Vec<Batch> =
         records.chunks(BATCH_RECORDS).map(|records| Batch { records: records.to_vec(), ..Batch::default() }).collect();
     let journal = JournalUnderTest::open(dir)?;
-    let epoch = journal.journal().begin_epoch()?;
+    let epoch = journal.journal()?.begin_epoch()?;
     let (outcome, took) = once(|| {
         batches.iter().try_for_each(|batch| {
-            let (appended, took) = once(|| journal.journal().append(epoch, batch));
+            let (appended, took) = once(|| journal.append(epoch, batch));
             times.push(took);
             appended.map(|_| ())
         })
@@ -89,7 +89,7 @@ fn append_ready(trace: &Trace, dir: &Path, times: &mut Vec<std::time::Duration>)
 
 fn append_lines(trace: &Trace, dir: &Path) -> Result<f64> {
     let journal = JournalUnderTest::open(dir)?;
-    let epoch = journal.journal().begin_epoch()?;
+    let epoch = journal.journal()?.begin_epoch()?;
     let (outcome, took) = once(|| -> Result<()> {
         let mut reader = Reader::default();
         for lines in trace.lines.chunks(BATCH_RECORDS) {
@@ -99,7 +99,7 @@ fn append_lines(trace: &Trace, dir: &Path) -> Result<f64> {
                     batch.records.push(Record::Change(*change));
                 }
             }
-            journal.journal().append(epoch, &batch)?;
+            journal.append(epoch, &batch)?;
         }
         Ok(())
     });

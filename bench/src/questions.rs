@@ -86,15 +86,15 @@ fn ask(trace: &Trace, arguments: &JournalArguments, changes: u64, scratch: &Path
     journal.settle()?;
     let after_kill = reopen_after_kill(&dir, &scratch.join(format!("killed-{changes}")))?;
     let reopened = timing::each(0..OPENINGS, |_| journal.reopen())?;
-    let segments = journal.journal().segments()?;
+    let segments = journal.journal()?.segments()?;
     let stored: u64 = segments.iter().map(|day| day.stored_bytes).sum();
     let last_day = segments.last().and_then(|day| day.range).context("the journal has no day")?;
     crate::tell(&format!("{changes} changes: asking"));
-    let in_last_day = SeqRange { first: last_day.first, last: journal.journal().watermark() };
+    let in_last_day = SeqRange { first: last_day.first, last: journal.journal()?.watermark() };
     let before = SeqRange { first: Seq(1), last: Seq(last_day.first.0.saturating_sub(1)) };
-    let open_states = states(journal.journal(), &sightings, in_last_day, arguments.questions)?.context("the last day is empty")?;
-    let closed_states = states(journal.journal(), &sightings, before, arguments.questions)?;
-    let pages = pages(journal.journal(), trace, &sightings)?;
+    let open_states = states(journal.journal()?, &sightings, in_last_day, arguments.questions)?.context("the last day is empty")?;
+    let closed_states = states(journal.journal()?, &sightings, before, arguments.questions)?;
+    let pages = pages(journal.journal()?, trace, &sightings)?;
     journal.remove()?;
     Ok(Asked { open_states, closed_states, pages, reopened, after_kill, stored_bytes_a_change: stored as f64 / changes as f64 })
 }
@@ -107,7 +107,7 @@ fn build(journal: &JournalUnderTest, trace: &Trace, arguments: &JournalArguments
     let a_day = changes.div_ceil(days);
     let micros_a_change = HOURS_A_DAY * 3_600_000_000 / i64::try_from(a_day).unwrap_or(i64::MAX).max(1);
     let every = (changes / (arguments.questions as u64 * 2 * days).max(1)).max(1);
-    let epoch = journal.journal().begin_epoch()?;
+    let epoch = journal.journal()?.begin_epoch()?;
     let mut sightings = Vec::new();
     let mut batch = Batch::default();
     for number in 0..changes {
@@ -121,14 +121,14 @@ fn build(journal: &JournalUnderTest, trace: &Trace, arguments: &JournalArguments
         }
         batch.records.push(Record::Change(change));
         if batch.records.len() == BATCH_RECORDS {
-            journal.journal().append(epoch, &batch)?;
+            journal.append(epoch, &batch)?;
             batch.records.clear();
         }
         if (number + 1).is_multiple_of(1_000_000) {
             crate::tell(&format!("{} of {changes} changes appended", number + 1));
         }
     }
-    journal.journal().append(epoch, &batch)?;
+    journal.append(epoch, &batch)?;
     Ok(sightings)
 }
 

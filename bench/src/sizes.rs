@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, Record};
-use proreus_store::Batch;
+use proreus_store::{Batch, Journal};
 
 use crate::ingest::BATCH_RECORDS;
 use crate::journal_under_test::JournalUnderTest;
@@ -44,7 +44,7 @@ pub(crate) fn measure(trace: &Trace, solid_level: i32, scratch: &Path, report: &
     report.push(Row::new("stored, closed day, rewritten", closed, "B/change").against("raw", raw));
     report.push(Row::new("stored, closed day, rewritten", closed, "B/change").against(&solid_name, solid).at_most(2.0));
     let base = stored(&journal, 1)? as f64;
-    let alive = journal.journal().heads(&proreus_model::WatchScope::default())?;
+    let alive = journal.journal()?.heads(&proreus_model::WatchScope::default())?;
     let alive = alive.iter().filter(|head| head.object.kind.as_str() != "Event").count().max(1);
     report.push(Row::new(format!("base of the next day, {alive} living objects"), base / alive as f64, "B/object"));
     journal.remove()
@@ -83,10 +83,10 @@ fn append(journal: &JournalUnderTest, trace: &Trace, day: Timestamp) -> Result<(
         let after = change.recorded_at.duration_since(first);
         day + after.clamp(SignedDuration::ZERO, last_second)
     };
-    let epoch = journal.journal().begin_epoch()?;
+    let epoch = journal.journal()?.begin_epoch()?;
     for changes in trace.changes.chunks(BATCH_RECORDS) {
         let records = changes.iter().map(|change| Record::Change(Change { recorded_at: within(change), ..change.clone() })).collect();
-        journal.journal().append(epoch, &Batch { records, ..Batch::default() })?;
+        journal.append(epoch, &Batch { records, ..Batch::default() })?;
     }
     Ok(())
 }
@@ -94,12 +94,12 @@ fn append(journal: &JournalUnderTest, trace: &Trace, day: Timestamp) -> Result<(
 fn append_next_day(journal: &JournalUnderTest, trace: &Trace, day: Timestamp) -> Result<()> {
     let change = trace.changes.last().context("an empty trace")?;
     let record = Record::Change(Change { recorded_at: day + SignedDuration::from_hours(25), ..change.clone() });
-    let epoch = journal.journal().begin_epoch()?;
-    journal.journal().append(epoch, &Batch { records: vec![record], ..Batch::default() })?;
+    let epoch = journal.journal()?.begin_epoch()?;
+    journal.append(epoch, &Batch { records: vec![record], ..Batch::default() })?;
     Ok(())
 }
 
 fn stored(journal: &JournalUnderTest, day: usize) -> Result<u64> {
-    let segments = journal.journal().segments()?;
+    let segments = journal.journal()?.segments()?;
     Ok(segments.get(day).with_context(|| format!("the journal has no day {day}"))?.stored_bytes)
 }

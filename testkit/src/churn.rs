@@ -390,7 +390,11 @@ impl ChurnReport {
             _ => self.failed += 1,
         }
         if self.examples.len() < REFUSALS_KEPT {
-            self.examples.push(format!("{path}: {}", Error::chain(error)));
+            let reason = match error {
+                kube::Error::Api(status) => format!("{} {}", status.code, status.message),
+                other => Error::chain(other),
+            };
+            self.examples.push(format!("{path}: {reason}"));
         }
     }
 

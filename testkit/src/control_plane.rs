@@ -26,7 +26,8 @@ use crate::{Error, Result};
 const READY_WITHIN: Duration = Duration::from_secs(60);
 // Short beside any start, long beside one request on loopback.
 const ASK_EVERY: Duration = Duration::from_millis(100);
-// An API server without watches ends within a second; one that does not must not hold a test up.
+// An API server ends its watches within five seconds (it is told so) and then itself; one that does not
+// must not hold a test up.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 // `kubectl wait` and `rollout status` are the slow ones, and a test gives those a --timeout.
 const KUBECTL_WITHIN: Duration = Duration::from_secs(120);
@@ -71,12 +72,7 @@ impl ControlPlaneOptions {
     /// All programs.
     #[must_use]
     pub fn full() -> Self {
-        Self {
-            controller_manager: true,
-            scheduler: true,
-            kwok: true,
-            ..Self::default()
-        }
+        Self { controller_manager: true, scheduler: true, kwok: true, ..Self::default() }
     }
 }
 
@@ -109,10 +105,8 @@ impl ControlPlane {
     pub async fn start(options: ControlPlaneOptions) -> Result<Self> {
         let binaries = Binaries::locate()?;
         let parent = std::env::temp_dir();
-        let mut dir = tempfile::Builder::new()
-            .prefix("proreus-bench-")
-            .tempdir_in(&parent)
-            .map_err(Error::io("create a directory in", &parent))?;
+        let mut dir =
+            tempfile::Builder::new().prefix("proreus-bench-").tempdir_in(&parent).map_err(Error::io("create a directory in", &parent))?;
         dir.disable_cleanup(std::env::var_os("PROREUS_KEEP_BENCH").is_some());
         let mut users = vec![User::admin()];
         users.extend(options.users.iter().cloned());
@@ -120,7 +114,7 @@ impl ControlPlane {
         let etcd_ports = [Port::claim()?, Port::claim()?];
         let apiserver_port = Port::claim()?;
         let kubeconfig = credentials.kubeconfig(&User::admin(), apiserver_port.number())?;
-        let etcd = Etcd::new(format!("http://127.0.0.1:{}", etcd_ports[0].number()));
+        let etcd = Etcd::new(format!("http://127.0.0.1:{}", etcd_ports[0].number()))?;
         let command = commands::etcd_command(&binaries, &dir.path().join("etcd"), &etcd_ports);
         let log = dir.path().join("etcd.log");
         let etcd_process = Child::start(Program::Etcd.name(), command, &log)?;
@@ -159,10 +153,7 @@ impl ControlPlane {
     /// When there is no such user, or the file cannot be written.
     pub fn kubeconfig_for(&self, user: &str, port: u16) -> Result<PathBuf> {
         let known = self.users.iter().find(|known| known.name == user);
-        self.credentials.kubeconfig(
-            known.ok_or_else(|| Error::UserUnknown(user.to_owned()))?,
-            port,
-        )
+        self.credentials.kubeconfig(known.ok_or_else(|| Error::UserUnknown(user.to_owned()))?, port)
     }
 
     /// The port on 127.0.0.1 that kube-apiserver serves HTTPS on, the same after a restart.
@@ -186,10 +177,7 @@ impl ControlPlane {
     /// The process ids of everything that runs now.
     #[must_use]
     pub fn process_ids(&self) -> Vec<u32> {
-        std::iter::once(&self.etcd_process)
-            .chain(self.optional_children())
-            .map(Child::id)
-            .collect()
+        std::iter::once(&self.etcd_process).chain(self.optional_children()).map(Child::id).collect()
     }
 
     /// A client with the administrator's rights, for the calling runtime.
@@ -207,18 +195,12 @@ impl ControlPlane {
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
         let program = self.binaries.path(Program::Kubectl);
         let mut command = tokio::process::Command::new(&program);
-        command
-            .args(args)
-            .env("KUBECONFIG", &self.kubeconfig)
-            .env("HOME", self.dir())
-            .kill_on_drop(true);
-        let ended = tokio::time::timeout(KUBECTL_WITHIN, command.output())
-            .await
-            .map_err(|_| Error::Deadline {
-                what: format!("kubectl {}", args.join(" ")),
-                seconds: KUBECTL_WITHIN.as_secs(),
-                last: "still running".to_owned(),
-            })?;
+        command.args(args).env("KUBECONFIG", &self.kubeconfig).env("HOME", self.dir()).kill_on_drop(true);
+        let ended = tokio::time::timeout(KUBECTL_WITHIN, command.output()).await.map_err(|_| Error::Deadline {
+            what: format!("kubectl {}", args.join(" ")),
+            seconds: KUBECTL_WITHIN.as_secs(),
+            last: "still running".to_owned(),
+        })?;
         let output = ended.map_err(Error::io("start", program))?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -235,18 +217,13 @@ impl ControlPlane {
     /// # Errors
     /// When it ends or is not ready within a minute.
     pub async fn start_apiserver(&mut self) -> Result<()> {
-        if self
-            .apiserver
-            .as_mut()
-            .is_some_and(|child| child.ended().is_none())
-        {
+        if self.apiserver.as_mut().is_some_and(|child| child.ended().is_none()) {
             return Ok(());
         }
         let command = self.apiserver_command();
         let log = self.log(Program::KubeApiserver);
         self.apiserver = Some(Child::start(Program::KubeApiserver.name(), command, &log)?);
-        self.wait_for_path("/readyz", "kube-apiserver's readiness")
-            .await
+        self.wait_for_path("/readyz", "kube-apiserver's readiness").await
     }
 
     /// Kills kube-apiserver as `kill -9` does: connections break, nothing is said.
@@ -304,14 +281,7 @@ impl ControlPlane {
     }
 
     fn optional_children(&self) -> impl Iterator<Item = &Child> {
-        [
-            &self.apiserver,
-            &self.controller_manager,
-            &self.scheduler,
-            &self.kwok,
-        ]
-        .into_iter()
-        .flatten()
+        [&self.apiserver, &self.controller_manager, &self.scheduler, &self.kwok].into_iter().flatten()
     }
 
     fn log(&self, program: Program) -> PathBuf {
@@ -321,8 +291,7 @@ impl ControlPlane {
     async fn start_controllers(&mut self) -> Result<()> {
         if self.options.controller_manager {
             let command = self.controller_manager_command();
-            self.controller_manager =
-                Some(self.start_child(Program::KubeControllerManager, command)?);
+            self.controller_manager = Some(self.start_child(Program::KubeControllerManager, command)?);
         }
         if self.options.scheduler {
             let command = self.scheduler_command();
@@ -335,8 +304,7 @@ impl ControlPlane {
         if self.options.controller_manager {
             // Pods are refused in a namespace until its default service account is there.
             let path = "/api/v1/namespaces/default/serviceaccounts/default";
-            self.wait_for_path(path, "kube-controller-manager's first service account")
-                .await?;
+            self.wait_for_path(path, "kube-controller-manager's first service account").await?;
         }
         Ok(())
     }
@@ -358,12 +326,7 @@ impl ControlPlane {
         let deadline = Instant::now() + READY_WITHIN;
         let client = self.client().await?;
         while let Err(error) = get(&client, path).await {
-            for child in [
-                &mut self.apiserver,
-                &mut self.controller_manager,
-                &mut self.scheduler,
-                &mut self.kwok,
-            ] {
+            for child in [&mut self.apiserver, &mut self.controller_manager, &mut self.scheduler, &mut self.kwok] {
                 child.as_mut().map_or(Ok(()), Child::check)?;
             }
             pause_until(deadline, what, &Error::chain(&error)).await?;
@@ -377,12 +340,7 @@ impl Drop for ControlPlane {
         if std::thread::panicking() {
             use std::io::Write as _;
             // A test's last words; if standard error is closed there is nobody to tell.
-            let _ = writeln!(
-                std::io::stderr(),
-                "the bench in {} said:\n{}",
-                self.dir().display(),
-                self.log_tails()
-            );
+            let _ = writeln!(std::io::stderr(), "the bench in {} said:\n{}", self.dir().display(), self.log_tails());
         }
     }
 }
@@ -391,24 +349,14 @@ impl Drop for ControlPlane {
 pub(crate) async fn client_from(kubeconfig: &Path) -> Result<Client> {
     let failed = |source| Error::Kubeconfig(Box::new(source));
     let kubeconfig = Kubeconfig::read_from(kubeconfig).map_err(failed)?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .map_err(failed)?;
-    let api = |source| Error::Api {
-        path: "/".to_owned(),
-        source: Box::new(source),
-    };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)?;
+    let api = |source| Error::Api { path: "/".to_owned(), source: Box::new(source) };
     Client::try_from(config).map_err(api)
 }
 
 async fn get(client: &Client, path: &str) -> Result<String> {
-    let failed = |source| Error::Api {
-        path: path.to_owned(),
-        source: Box::new(source),
-    };
-    let request = Request::get(path)
-        .body(Vec::new())
-        .map_err(|error| failed(kube::Error::HttpError(error)))?;
+    let failed = |source| Error::Api { path: path.to_owned(), source: Box::new(source) };
+    let request = Request::get(path).body(Vec::new()).map_err(|error| failed(kube::Error::HttpError(error)))?;
     client.request_text(request).await.map_err(failed)
 }
 
@@ -416,11 +364,7 @@ async fn get(client: &Client, path: &str) -> Result<String> {
 async fn pause_until(deadline: Instant, what: &str, last: &str) -> Result<()> {
     if Instant::now() >= deadline {
         let (what, last) = (what.to_owned(), last.to_owned());
-        return Err(Error::Deadline {
-            what,
-            seconds: READY_WITHIN.as_secs(),
-            last,
-        });
+        return Err(Error::Deadline { what, seconds: READY_WITHIN.as_secs(), last });
     }
     tokio::time::sleep(ASK_EVERY).await;
     Ok(())

@@ -1,11 +1,12 @@
 //! The one error of the test kit: a variant a failed step.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
 /// What went wrong on the bench. The message says what was tried and, where there is one,
 /// what to do about it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum Error {
     /// The bench's programs are not built, or were built from other sources.
     #[error("no {program} for these versions in {}\nhint: run `cargo xtask bench-binaries`", dir.display())]
@@ -47,6 +48,9 @@ pub enum Error {
     /// A certificate or key could not be made.
     #[error("failed to make a certificate")]
     Certificate(#[from] rcgen::Error),
+    /// The TLS library offers no protocol version.
+    #[error("failed to set up TLS")]
+    Tls(#[from] rustls::Error),
     /// A program ended while it was waited for.
     #[error("{program} ended with {status} before it was ready; the end of its log:\n{log}")]
     Exited {
@@ -110,6 +114,13 @@ pub enum Error {
     /// The witness missed revisions: what it says is no proof any more.
     #[error("the witness lost revisions: {0}")]
     WitnessLost(String),
+}
+
+/// The same as for a person: tests unwrap, and what they then print must hold the hint.
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&Self::chain(self))
+    }
 }
 
 impl Error {

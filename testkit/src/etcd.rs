@@ -3,6 +3,8 @@
 //! The gateway speaks the gRPC API as JSON: bytes are base64, 64-bit numbers are strings.
 //! Watching is the witness' affair.
 
+use std::sync::Arc;
+
 use reqwest::Client;
 use serde::Deserialize;
 use serde_json::json;
@@ -19,6 +21,19 @@ pub(crate) struct Etcd {
     client: Client,
 }
 
+/// A client for plain HTTP on loopback, without time limits: watches are endless.
+///
+/// It needs no TLS, but the builder asks for some; one of its own keeps the process-wide choice of
+/// a TLS provider open, which a program under test may have forgotten to make.
+pub(crate) fn plain_client() -> Result<Client> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let tls = tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+    // A proxy from the environment has no business between the bench and its own etcd.
+    let client = Client::builder().no_proxy().tls_backend_preconfigured(tls).build();
+    client.map_err(|source| Error::Etcd { path: "/", source })
+}
+
 #[derive(Deserialize)]
 struct Answer {
     header: Header,
@@ -32,10 +47,8 @@ pub(crate) struct Header {
 }
 
 impl Etcd {
-    pub(crate) fn new(url: String) -> Self {
-        // A proxy from the environment has no business between the bench and its own etcd.
-        let client = Client::builder().no_proxy().build().unwrap_or_default();
-        Self { url, client }
+    pub(crate) fn new(url: String) -> Result<Self> {
+        Ok(Self { url, client: plain_client()? })
     }
 
     pub(crate) fn url(&self) -> &str {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use crate::etcd::Etcd;
+use crate::etcd::{Etcd, plain_client};
 use crate::{Error, Result};
 use record::Record;
 use stream::{Progress, follow};
@@ -72,28 +72,21 @@ impl Witness {
         let record = Arc::new(Mutex::new(Record::new(values)));
         let (progress_sender, progress) = watch::channel(Progress::default());
         let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(Error::io("start a runtime for", "the witness"))?;
-        let url = etcd_url.to_owned();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::io("start a runtime for", "the witness"))?;
+        let etcd = Etcd::new(etcd_url.to_owned())?;
+        // Not the same client: connections belong to the runtime that opened them.
+        let (client, url) = (plain_client()?, etcd_url.to_owned());
         let shared = Arc::clone(&record);
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = follow(&url, &shared, &progress_sender) => {}
+                    () = follow(&client, &url, &shared, &progress_sender) => {}
                     _ = stopped => {}
                 }
             });
         });
-        let etcd = Etcd::new(etcd_url.to_owned());
-        Ok(Self {
-            etcd,
-            record,
-            progress,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { etcd, record, progress, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Waits until everything etcd holds now has been seen, and returns that revision.
@@ -103,19 +96,14 @@ impl Witness {
     pub async fn catch_up(&self) -> Result<u64> {
         let target = self.etcd.revision().await?;
         let mut progress = self.progress.clone();
-        let caught_up =
-            progress.wait_for(|progress| progress.revision >= target || progress.lost.is_some());
+        let caught_up = progress.wait_for(|progress| progress.revision >= target || progress.lost.is_some());
         let seen = match tokio::time::timeout(CATCH_UP_WITHIN, caught_up).await {
             Ok(Ok(progress)) => progress.clone(),
             Ok(Err(_)) => return Err(Error::WitnessLost("its thread has ended".to_owned())),
             Err(_) => {
                 let last = format!("revision {}", self.progress.borrow().revision);
                 let what = format!("the witness' arrival at revision {target}");
-                return Err(Error::Deadline {
-                    what,
-                    seconds: CATCH_UP_WITHIN.as_secs(),
-                    last,
-                });
+                return Err(Error::Deadline { what, seconds: CATCH_UP_WITHIN.as_secs(), last });
             }
         };
         match seen.lost {
@@ -127,11 +115,7 @@ impl Witness {
     /// Every version of one object, oldest first; several lives under one name follow each other.
     #[must_use]
     pub fn history(&self, path: &ObjectPath) -> Vec<Version> {
-        self.record()
-            .histories
-            .get(path)
-            .cloned()
-            .unwrap_or_default()
+        self.record().histories.get(path).cloned().unwrap_or_default()
     }
 
     /// Every object that ever was, with all its versions, oldest first.

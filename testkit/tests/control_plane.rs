@@ -5,8 +5,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use futures::{AsyncBufReadExt, AsyncReadExt};
 use http::Request;
-use proreus_testkit::{ControlPlane, ControlPlaneOptions, Error, ObjectPath, User, Witness};
+use kube::Client;
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use proreus_testkit::{ControlPlane, ControlPlaneOptions, Error, FaultProxy, ObjectPath, User, Witness};
 
 // Generous: two cores may be building something else at the same time.
 const SOON: Duration = Duration::from_secs(60);
@@ -23,11 +26,12 @@ fn is_alive(id: u32) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keeps_its_objects_over_a_proper_and_an_improper_restart() {
-    let mut plane = ControlPlane::start(ControlPlaneOptions::default()).await.unwrap();
+    let mut plane = ControlPlane::start(ControlPlaneOptions::full()).await.unwrap();
     plane.kubectl(&["create", "configmap", "kept", "--from-literal=answer=42"]).await.unwrap();
     let port = plane.apiserver_port();
 
-    plane.restart_apiserver().await.unwrap();
+    assert!(plane.stop_apiserver().await, "it had to be killed");
+    plane.start_apiserver().await.unwrap();
     plane.kill_apiserver();
     assert!(plane.kubectl(&["get", "configmap", "kept", "--request-timeout=2s"]).await.is_err());
     plane.start_apiserver().await.unwrap();
@@ -54,6 +58,37 @@ async fn answers_an_old_watch_with_gone_after_a_compaction() {
     // Told as a failed request or as the first event of the stream, depending on how old it is.
     let told = format!("{answer:?}");
     assert!(told.contains("410") && told.contains("Expired"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lets_a_client_feel_a_dead_network_and_a_broken_watch_through_the_proxy() {
+    let plane = ControlPlane::start(ControlPlaneOptions::default()).await.unwrap();
+    let proxy = FaultProxy::start(plane.apiserver_port()).unwrap();
+    let through = plane.kubeconfig_for("admin", proxy.port()).unwrap();
+    let flag = format!("--kubeconfig={}", through.display());
+    let ask = async || plane.kubectl(&[&flag, "get", "namespace", "default", "--request-timeout=2s"]).await;
+    ask().await.unwrap();
+
+    let config = Kubeconfig::read_from(&through).unwrap();
+    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
+    let client = Client::try_from(config).unwrap();
+    let request = Request::get("/api/v1/namespaces?watch=1").body(Vec::new()).unwrap();
+    let mut watch = Box::pin(client.request_stream(request).await.unwrap());
+    let mut line = String::new();
+    watch.read_line(&mut line).await.unwrap();
+    assert!(line.contains("ADDED"), "{line}");
+
+    proxy.stall().unwrap();
+    let error = ask().await.unwrap_err().to_string();
+    assert!(error.contains("timeout") || error.contains("deadline"), "{error}");
+    proxy.refuse().unwrap();
+    let error = ask().await.unwrap_err().to_string();
+    assert!(error.contains("refused"), "{error}");
+    let rest = watch.read_to_string(&mut line).await;
+    assert!(rest.is_err(), "a cut watch must not look like one that came to its end: {line}");
+
+    proxy.forward().unwrap();
+    ask().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

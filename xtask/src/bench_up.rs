@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use proreus_testkit::{Binaries, Churn, ChurnOptions, ChurnReport, ControlPlane, ControlPlaneOptions, Population};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bench_binaries;
 
@@ -40,10 +41,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     bench_binaries::build_missing()?;
     let runtime = tokio::runtime::Runtime::new().context("failed to start a runtime")?;
     runtime.block_on(async {
-        // Not earlier than here: a Ctrl-C while it starts must reach the processes' owner as well.
+        let mut terminated = signal(SignalKind::terminate()).context("failed to wait for SIGTERM")?;
+        // Whichever comes, the control plane is dropped here and takes its processes and files along.
         tokio::select! {
             result = up(args) => result,
-            signal = tokio::signal::ctrl_c() => signal.context("failed to wait for Ctrl-C"),
+            interrupted = tokio::signal::ctrl_c() => interrupted.context("failed to wait for Ctrl-C"),
+            _ = terminated.recv() => Ok(()),
         }
     })
 }

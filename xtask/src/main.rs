@@ -7,10 +7,10 @@ mod bench_modules;
 mod bench_up;
 mod tidy;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
-// Each chore is named as it is called, and the first ones all concern the bench.
-#[allow(clippy::enum_variant_names)]
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Chores of the repository")]
 enum Chore {
@@ -24,11 +24,27 @@ enum Chore {
     Tidy(tidy::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Chore::parse() {
-        Chore::BenchBinaries(args) => bench_binaries::run(&args),
-        Chore::BenchModules(args) => bench_modules::run(&args),
-        Chore::BenchUp(args) => bench_up::run(&args),
-        Chore::Tidy(args) => tidy::run(&args),
+fn main() -> ExitCode {
+    match run(&Chore::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn run(chore: &Chore) -> anyhow::Result<()> {
+    match chore {
+        Chore::BenchBinaries(args) => bench_binaries::run(args),
+        Chore::BenchModules(args) => bench_modules::run(args),
+        Chore::BenchUp(args) => bench_up::run(args),
+        Chore::Tidy(args) => tidy::run(args),
+    }
+}
+
+/// On one line and without a backtrace: what is missing here is a program, not a fix of this one.
+#[allow(clippy::print_stderr)]
+fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
 }

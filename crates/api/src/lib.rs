@@ -1,1 +1,22 @@
-//! Wire types; OpenAPI comes from them.
+//! The wire: what REST, SSE and the CLI's JSON say, as types. OpenAPI comes from them, and a client reads them back.
+//!
+//! Not here: hosting (`serve`), terminals (`cli`), any decision. Names are camelCase with the unit last; times are RFC 3339 in UTC with as
+//! many digits as are needed; numbers of cluster objects keep their source text.
+
+mod audit;
+mod change;
+mod json;
+mod mark;
+mod object;
+mod problem;
+mod status;
+
+pub use audit::{AuditEvent, AuditObject, audit_event};
+pub use change::{Change, ChangePage, FieldChange, FieldOp, Gap, Origin, Verb};
+pub use json::{Json, read_json};
+pub use mark::{Mark, MarkKind, MarkPage};
+pub use object::{Diff, ObjectAtTime, StatePage};
+pub use problem::Problem;
+pub use status::{
+    Cluster, ClusterPage, Health, JournalReadiness, Liveness, Readiness, StoreSegment, StoreStats, WatchPage, WatchState, WatchStatus,
+};

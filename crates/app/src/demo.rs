@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use proreus_model::{Filter, Order, Record, Seq, SeqRange, Verb};
-use proreus_playground::{Playground, PlaygroundError, PlaygroundOptions, Player, Scenario, ScenarioClock};
+use proreus_playground::{Player, Playground, PlaygroundError, PlaygroundOptions, Scenario, ScenarioClock};
 use proreus_record::{ClusterSource, Connection, RecorderSettings, connect};
-use proreus_store::{BodyDetail, Journal, ReadQuery, StoreError};
+use proreus_store::{BodyDetail, Journal, ReadQuery, SqliteJournal, StoreError};
 use serde::Serialize;
 
 use crate::config::{Overrides, Settings, resolve};
@@ -145,7 +145,8 @@ impl Demo {
         let flags = Overrides { data_dir: Some(data_dir.display().to_string()), ..Overrides::default() };
         let settings: Settings = resolve(None, &Overrides::default(), &flags).map_err(ServiceError::Config)?;
         let source = source_of(&playground).await?;
-        let inputs = ServiceInputs { settings, clusters: vec![source], clock: clock.clone(), config: None, recorder: RecorderSettings::default() };
+        let inputs =
+            ServiceInputs { settings, clusters: vec![source], clock: clock.clone(), config: None, recorder: RecorderSettings::default() };
         let service = Service::start(inputs).await?;
         Ok(Self { playground, player, clock, service, start, end, seed, data_dir })
     }
@@ -190,10 +191,11 @@ impl Demo {
     /// # Errors
     /// A journal that could not be completed or read.
     pub async fn finish(self) -> Result<DemoReport, DemoError> {
-        let journal = self.service.journal();
         self.service.shutdown().await?;
         self.playground.shutdown().await;
-        let (kinds, verbs) = tally(&*journal)?;
+        // Opened anew after everything is closed, so that the bytes are those that stay.
+        let journal = SqliteJournal::open_read_only(&self.data_dir)?;
+        let (kinds, verbs) = tally(&journal)?;
         let segments = journal.segments()?;
         Ok(DemoReport {
             changes: verbs.values().sum(),

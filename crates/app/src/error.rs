@@ -37,6 +37,19 @@ pub enum AppError {
 }
 
 impl AppError {
+    /// Whether the input was refused (as against: we failed).
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::BadParameter { .. } | Self::NotFound { .. } | Self::CursorGone { .. } => true,
+            Self::Store(error) => matches!(error, StoreError::NoJournal { .. } | StoreError::Newer { .. } | StoreError::Gone { .. }),
+        }
+    }
+
+    /// Whether what was asked for had been kept and was removed by retention.
+    pub fn is_no_longer_kept(&self) -> bool {
+        matches!(self, Self::CursorGone { .. } | Self::Store(StoreError::Gone { .. }))
+    }
+
     /// What the person can do next, one sentence without a full stop.
     pub fn hint(&self) -> String {
         match self {
@@ -49,7 +62,7 @@ impl AppError {
     }
 }
 
-fn store_hint(error: &StoreError) -> String {
+pub(crate) fn store_hint(error: &StoreError) -> String {
     match error {
         StoreError::Locked { .. } => "wait for the other process to end, or give another --data-dir".to_owned(),
         StoreError::Newer { .. } => "use the newer program that wrote it; nothing was changed".to_owned(),

@@ -6,10 +6,15 @@
 pub mod access;
 mod application;
 pub mod config;
+pub mod demo;
 mod error;
 mod kinds;
+pub mod manifests;
 mod moment;
+pub mod playground;
 pub mod questions;
+mod reading;
+pub mod service;
 pub mod status;
 
 pub use application::{Application, Readiness, blocking};
@@ -18,3 +23,4 @@ pub use kinds::{KindQuery, resolve_kind};
 pub use moment::{Moment, parse_moment};
 pub use proreus_model::Clock;
 pub use questions::Questions;
+pub use reading::open_reading;

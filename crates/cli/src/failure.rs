@@ -6,6 +6,9 @@ use std::io::{self, Write};
 
 use proreus_app::AppError;
 use proreus_app::config::ConfigError;
+use proreus_app::demo::DemoError;
+use proreus_app::service::ServiceError;
+use proreus_serve::ServeError;
 use serde::Serialize;
 
 use crate::terminal::fit::clean;
@@ -35,11 +38,21 @@ pub(crate) enum Failure {
     /// The configuration will not do.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The service could not start, or ended.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// There is no demo or playground.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    /// HTTP could not be served.
+    #[error(transparent)]
+    Host(#[from] ServeError),
+    /// What was taken in could not be written in time after the signal to end.
+    #[error("did not end within {} s after the signal", crate::signals::GRACE.as_secs())]
+    Slow,
     /// The server answered, and said no.
-    #[error("{url} answered {status}: {problem}")]
+    #[error("{problem}")]
     Refused {
-        /// Where we asked.
-        url: String,
         /// HTTP status.
         status: u16,
         /// What the server said.
@@ -93,20 +106,48 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Usage { .. } | Self::Config(_) | Self::BadNews(_) => EXIT_REFUSED,
-            Self::App(error) => app_code(error),
+            Self::App(error) => {
+                if error.is_refusal() {
+                    EXIT_REFUSED
+                } else {
+                    EXIT_FAILED
+                }
+            }
+            Self::Service(error) => {
+                if error.is_refusal() {
+                    EXIT_REFUSED
+                } else {
+                    EXIT_FAILED
+                }
+            }
+            Self::Demo(error) => {
+                if error.is_refusal() {
+                    EXIT_REFUSED
+                } else {
+                    EXIT_FAILED
+                }
+            }
             // 4xx: our question; 429 and 408 are no fault of the question.
             Self::Refused { status, .. } if (400..500).contains(status) && !matches!(status, 408 | 429) => EXIT_REFUSED,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => EXIT_DONE,
-            Self::Refused { .. } | Self::Unreachable { .. } | Self::File { .. } | Self::Output(_) => EXIT_FAILED,
+            Self::Refused { .. } | Self::Unreachable { .. } | Self::File { .. } | Self::Output(_) | Self::Host(_) | Self::Slow => {
+                EXIT_FAILED
+            }
         }
     }
 
     /// What the person can do next; empty where nothing helps.
     fn hint(&self) -> String {
         match self {
-            Self::Usage { hint, .. } | Self::Refused { hint, .. } | Self::Unreachable { hint, .. } | Self::File { hint, .. } => hint.clone(),
+            Self::Usage { hint, .. } | Self::Refused { hint, .. } | Self::Unreachable { hint, .. } | Self::File { hint, .. } => {
+                hint.clone()
+            }
             Self::App(error) => error.hint(),
             Self::Config(error) => error.hint.clone(),
+            Self::Service(error) => error.hint(),
+            Self::Demo(error) => error.hint(),
+            Self::Host(error) => error.hint().to_owned(),
+            Self::Slow => "what was durable is safe; the rest is watched again at the next start".to_owned(),
             Self::Output(_) => "check the disk or the program that reads the output".to_owned(),
             Self::BadNews(_) => String::new(),
         }
@@ -127,12 +168,5 @@ impl Failure {
             true => Ok(()),
             false => writeln!(stderr, "{} {}", paint.text(Ink::Kind, "hint:"), clean(&hint)),
         }
-    }
-}
-
-fn app_code(error: &AppError) -> u8 {
-    match error {
-        AppError::BadParameter { .. } | AppError::NotFound { .. } | AppError::CursorGone { .. } => EXIT_REFUSED,
-        _ => EXIT_FAILED,
     }
 }

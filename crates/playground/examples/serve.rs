@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use proreus_playground::{Playground, PlaygroundOptions, Player, Scenario, ScenarioClock, play_in_real_time};
+use proreus_playground::{Player, Playground, PlaygroundOptions, Scenario, ScenarioClock, play_in_real_time};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -23,8 +23,10 @@ pub(crate) struct Cluster {
     pub(crate) logs: crate::logs::Logs,
     /// Whether pods get what the service account admission of a real cluster gives them.
     pub(crate) admits_service_accounts: bool,
-    /// Next number of a cluster IP.
-    pub(crate) next_ip: u32,
+    /// How many cluster IPs were given out.
+    pub(crate) service_ips: u32,
+    /// How many pod addresses were given out, by node.
+    pub(crate) pod_ips: BTreeMap<String, u32>,
 }
 
 /// Where a request goes: a type in one of its versions, a namespace, a name, a subresource (each `""` for none).
@@ -81,7 +83,8 @@ impl Cluster {
             ids: Ids::new(seed),
             logs: crate::logs::Logs::default(),
             admits_service_accounts: true,
-            next_ip: 0,
+            service_ips: 0,
+            pod_ips: BTreeMap::new(),
         }
     }
 
@@ -126,5 +129,22 @@ impl Cluster {
     /// An object in the dialect of a version.
     pub(crate) fn shown(&self, object: &Object, target: &Target) -> Value {
         crate::convert::from_storage(&target.def, &target.version, object.value().clone())
+    }
+
+    /// A fresh pod address on a node, from the node's range.
+    pub(crate) fn pod_ip(&mut self, node: &Object) -> String {
+        let range = crate::tree::text(node.value(), "/spec/podCIDR");
+        let base = range.rsplit_once('.').map_or("10.244.0", |(base, _)| base);
+        let given = self.pod_ips.entry(node.name().to_owned()).or_default();
+        *given += 1;
+        // Addresses come round again, as on a real node; .0 and .1 are the network's own.
+        format!("{base}.{}", 2 + (*given - 1) % 250)
+    }
+
+    /// A fresh cluster address for a service.
+    pub(crate) fn service_ip(&mut self) -> String {
+        self.service_ips += 1;
+        // .1 is the API server's own service.
+        format!("10.96.{}.{}", self.service_ips / 250, 1 + self.service_ips % 250)
     }
 }

@@ -18,7 +18,15 @@ pub(crate) fn from_storage(def: &ResourceDef, version: &str, mut value: Value) -
     }
     tree::put(&mut value, &["apiVersion"], def.api_version(version));
     match (def.group.as_str(), version) {
-        ("events.k8s.io", _) => rename_event(&mut value, CORE_TO_NEW),
+        ("events.k8s.io", _) => {
+            rename_event(&mut value, CORE_TO_NEW);
+            // The newer dialect leaves these out where they are empty.
+            for field in ["reportingController", "reportingInstance"] {
+                if tree::text(&value, &format!("/{field}")).is_empty() {
+                    tree::take(&mut value, &[field]);
+                }
+            }
+        }
         ("autoscaling", "v1") => autoscaler_to_v1(&mut value),
         _ => {}
     }
@@ -83,7 +91,8 @@ fn autoscaler_to_v1(value: &mut Value) {
 
 fn autoscaler_from_v1(value: &mut Value) {
     if let Some(target) = tree::take(value, &["spec", "targetCPUUtilizationPercentage"]) {
-        let metric = json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": target}}}]);
+        let metric =
+            json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": target}}}]);
         tree::put(value, &["spec", "metrics"], metric);
     }
     tree::take(value, &["status", "currentCPUUtilizationPercentage"]);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ::http::{Method, StatusCode};
 use axum::body::Body;
 use axum::response::Response;
-use ::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::http::{Call, json_answer, response};
@@ -105,6 +105,9 @@ fn verbs(def: &ResourceDef) -> Vec<&'static str> {
     if def.traits.create_only {
         return vec!["create"];
     }
+    if def.is_custom() {
+        return vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+    }
     // Namespaces are never deleted as a collection.
     VERBS.iter().copied().filter(|verb| !(*verb == "deletecollection" && def.kind == "Namespace")).collect()
 }
@@ -138,7 +141,9 @@ fn subresources(def: &ResourceDef) -> Vec<Sub> {
         ("", "ServiceAccount") => out.push(other("token", "authentication.k8s.io", "v1", "TokenRequest", &["create"])),
         _ => {}
     }
-    out.sort_by_key(|sub| sub.name);
+    if !def.is_custom() {
+        out.sort_by_key(|sub| sub.name);
+    }
     out
 }
 
@@ -212,7 +217,8 @@ fn aggregated_resource(def: &ResourceDef, version: &str) -> Value {
     let subs: Vec<Value> = subresources(def)
         .iter()
         .map(|sub| {
-            let response = if sub.version.is_empty() { kind(&def.group, version, &sub.kind) } else { kind(sub.group, sub.version, &sub.kind) };
+            let response =
+                if sub.version.is_empty() { kind(&def.group, version, &sub.kind) } else { kind(sub.group, sub.version, &sub.kind) };
             json!({"subresource": sub.name, "responseKind": response, "verbs": sub.verbs})
         })
         .collect();

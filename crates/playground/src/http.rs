@@ -5,11 +5,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use ::http::{HeaderMap, Method, Request, StatusCode, header};
+use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use axum::Router;
-use ::http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::cluster::{Target, Writer};
@@ -86,7 +86,9 @@ fn dispatch(shared: &Arc<Shared>, call: Call) -> Result<Response, ApiError> {
 fn target(shared: &Shared, path: &ResourcePath) -> Result<Target, ApiError> {
     let world = shared.lock();
     let def = world.cluster.registry.get(&path.group, &path.resource).filter(|def| def.versions.contains(&path.version));
-    let def = def.cloned().ok_or_else(ApiError::no_such_path)?;
+    let knows_group = world.cluster.registry.all().any(|def| def.group == path.group);
+    let unknown = || if knows_group { ApiError::no_such_path() } else { ApiError::no_such_group() };
+    let def = def.cloned().ok_or_else(unknown)?;
     // A namespaced object has no address without its namespace, a cluster-scoped one none with it.
     if def.namespaced && path.namespace.is_empty() && !path.name.is_empty() || !def.namespaced && !path.namespace.is_empty() {
         return Err(ApiError::no_such_path());
@@ -127,7 +129,8 @@ fn resource(shared: &Arc<Shared>, path: ResourcePath, call: Call) -> Result<Resp
     }
     let watches = call.query.flag("watch");
     match (&call.method, target.name.is_empty()) {
-        (&Method::GET, _) if watches => watch(shared, target, &call),
+        // A single object is not watched under its own name.
+        (&Method::GET, true) if watches => watch(shared, target, &call),
         (&Method::GET, true) => {
             let now = shared.now();
             let page = list::page(&shared.lock().cluster, &target, &call.query)?;
@@ -238,7 +241,8 @@ pub(crate) fn delete_options(call: &Call) -> Result<DeleteOptions, ApiError> {
         "" | "Background" => Propagation::Background,
         other => {
             let about = crate::status::About { group: "meta.k8s.io", resource: "DeleteOptions", name: "" };
-            let cause = crate::status::Cause::unsupported("propagationPolicy", &other.into(), &["Foreground", "Background", "Orphan", "nil"]);
+            let cause =
+                crate::status::Cause::unsupported("propagationPolicy", &other.into(), &["Foreground", "Background", "Orphan", "nil"]);
             return Err(ApiError::invalid(about, &[cause]));
         }
     };
@@ -287,7 +291,13 @@ fn delete_collection(shared: &Shared, target: &Target, call: &Call) -> Result<Re
     Ok(text_answer(StatusCode::OK, Painter::new(target, plain, Wrapping::Single).paint_list(&page, shared.now()), plain))
 }
 
-fn delete_item(world: &mut World, target: &Target, object: &crate::store::Object, options: &DeleteOptions, writer: &Writer) -> Result<(), ApiError> {
+fn delete_item(
+    world: &mut World,
+    target: &Target,
+    object: &crate::store::Object,
+    options: &DeleteOptions,
+    writer: &Writer,
+) -> Result<(), ApiError> {
     let one = Target { namespace: object.namespace().to_owned(), name: object.name().to_owned(), ..target.clone() };
     match world.cluster.delete(&one, options, writer) {
         Ok(_) => Ok(()),
@@ -303,6 +313,9 @@ fn painted(shared: &Shared, target: &Target, call: &Call, status: StatusCode, ob
 
 /// A refusal as an answer.
 pub(crate) fn refused(refusal: &ApiError) -> Response {
+    if refusal.is_plain_text() {
+        return response(refusal.code, "text/plain; charset=utf-8", Body::from(refusal.message.clone()));
+    }
     let mut out = response(refusal.code, "application/json", Body::from(refusal.status().to_string()));
     if let Some(seconds) = refusal.details.as_ref().and_then(|details| details.get("retryAfterSeconds")).and_then(Value::as_u64) {
         out.headers_mut().insert(header::RETRY_AFTER, seconds.into());

@@ -6,9 +6,12 @@
 
 mod clock;
 mod cluster;
+mod control;
 mod convert;
 mod custom;
 mod defaults;
+mod demo;
+pub mod differential;
 mod discovery;
 mod fields;
 mod http;
@@ -29,6 +32,7 @@ mod selector;
 mod server;
 mod status;
 mod store;
+mod structural;
 mod subresource;
 mod table;
 mod time;
@@ -39,5 +43,6 @@ mod world;
 mod write;
 
 pub use clock::ScenarioClock;
+pub use demo::{SHOP, shop};
 pub use scenario::{Player, Scenario, play_in_real_time};
 pub use server::{Playground, PlaygroundError, PlaygroundOptions};

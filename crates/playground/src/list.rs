@@ -37,8 +37,8 @@ pub(crate) fn version(text: &str) -> Result<Option<u64>, ApiError> {
     match text {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| {
-            let about = crate::status::About { group: "meta.k8s.io", resource: "ListOptions", name: "" };
-            ApiError::invalid(about, &[Cause::invalid("resourceVersion", &text.into(), &format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))])
+            let why = format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
+            ApiError::bad_request(format!("invalid resource version: {why}"))
         }),
     }
 }
@@ -147,8 +147,11 @@ pub(crate) fn page(cluster: &Cluster, target: &Target, query: &Query) -> Result<
 
 impl Page {
     /// The `metadata` of the list object.
-    pub(crate) fn metadata(&self) -> Value {
+    pub(crate) fn metadata(&self, custom: bool) -> Value {
         let mut out = json!({"resourceVersion": self.revision.to_string()});
+        if custom {
+            out["continue"] = "".into();
+        }
         if let Some(next) = &self.next {
             out["continue"] = next.clone().into();
         }

@@ -141,9 +141,11 @@ impl Playground {
         let address = options.listen;
         let listener = tokio::net::TcpListener::bind(address).await.map_err(|source| PlaygroundError::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| PlaygroundError::Listen { address, source })?;
-        let cluster = Cluster::new(options.seed, options.history_limit);
+        let mut cluster = Cluster::new(options.seed, options.history_limit);
+        // Without controllers no namespace would have the service account that pods are given.
+        cluster.admits_service_accounts = options.controllers;
         let mut world = World::new(cluster, options.controllers);
-        world.bootstrap(options.clock.now(), address);
+        world.bootstrap(options.clock.now());
         let revision = world.cluster.store.revision();
         let shared = Arc::new(Shared {
             world: Mutex::new(world),
@@ -191,6 +193,22 @@ impl Playground {
     /// The newest revision of all.
     pub fn revision(&self) -> u64 {
         self.shared.lock().cluster.store.revision()
+    }
+
+    /// Everything that is still in the history, oldest first, one watch event of JSON a line.
+    pub fn transcript(&self) -> Vec<String> {
+        let world = self.shared.lock();
+        let store = &world.cluster.store;
+        let Some(entries) = store.since(store.compacted()) else { return Vec::new() };
+        let line = |entry: &crate::store::Entry| {
+            let kind = match entry.happening {
+                crate::store::Happening::Added => "ADDED",
+                crate::store::Happening::Modified => "MODIFIED",
+                crate::store::Happening::Deleted => "DELETED",
+            };
+            format!("{{\"type\":\"{kind}\",\"object\":{}}}", entry.object.value())
+        };
+        entries.map(line).collect()
     }
 
     /// The part that a scenario player works on.

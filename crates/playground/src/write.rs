@@ -26,17 +26,9 @@ pub(crate) fn decode(target: &Target, mut body: Value) -> Result<Value, ApiError
     }
     let expected = target.def.api_version(&target.version);
     let (version, kind) = (tree::text(&body, "/apiVersion").to_owned(), tree::text(&body, "/kind").to_owned());
-    if !version.is_empty() && version != expected {
-        let message = format!("the API version in the data ({version}) does not match the expected API version ({expected})");
-        return Err(ApiError::bad_request(message));
-    }
-    if !kind.is_empty() && kind != target.def.kind {
-        let seen = |version: &str, kind: &str| match version.split_once('/') {
-            Some((group, version)) => format!("{kind}.{version}.{group}"),
-            None => format!("{kind}.{version}."),
-        };
-        let (got, wanted) = (seen(&expected, &kind), seen(&expected, &target.def.kind));
-        return Err(ApiError::bad_request(format!("{} in version {:?} cannot be handled as a {}: no kind {kind:?} is registered for version {expected:?}; got {got}, expected {wanted}", kind, target.version, target.def.kind)));
+    let envelope = mismatch(target, &version, &kind, &expected);
+    if let Some(refusal) = envelope {
+        return Err(refusal);
     }
     tree::put(&mut body, &["apiVersion"], expected);
     tree::put(&mut body, &["kind"], target.def.kind.clone());
@@ -49,6 +41,30 @@ pub(crate) fn decode(target: &Target, mut body: Value) -> Result<Value, ApiError
     Ok(convert::to_storage(&target.def, &target.version, body))
 }
 
+/// What is wrong with the envelope of an object for this endpoint.
+fn mismatch(target: &Target, version: &str, kind: &str, expected: &str) -> Option<ApiError> {
+    let wanted = &target.def.kind;
+    let wrong_version = !version.is_empty() && version != expected;
+    if wrong_version && (target.def.is_custom() || target.def.kind == kind && version.contains('/') == expected.contains('/') && target.def.group == "events.k8s.io") {
+        let message = format!("the API version in the data ({version}) does not match the expected API version ({expected})");
+        return Some(ApiError::bad_request(message));
+    }
+    if wrong_version {
+        let why = format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"");
+        return Some(ApiError::bad_request(format!("{kind} in version {:?} cannot be handled as a {wanted}: {why}", version_part(version))));
+    }
+    if !kind.is_empty() && kind != wanted {
+        let group = if target.def.group.is_empty() { "core" } else { target.def.group.split('.').next().unwrap_or_default() };
+        let why = format!("converting ({0}.{kind}) to ({group}.{wanted}): unknown conversion", target.version);
+        return Some(ApiError::bad_request(format!("{kind} in version {:?} cannot be handled as a {wanted}: {why}", target.version)));
+    }
+    None
+}
+
+fn version_part(api_version: &str) -> &str {
+    api_version.rsplit('/').next().unwrap_or(api_version)
+}
+
 fn check_namespace(target: &Target, value: &mut Value) -> Result<(), ApiError> {
     let stated = tree::text(value, "/metadata/namespace");
     if !target.def.namespaced {
@@ -56,13 +72,8 @@ fn check_namespace(target: &Target, value: &mut Value) -> Result<(), ApiError> {
         return Ok(());
     }
     if !stated.is_empty() && stated != target.namespace {
-        let message = format!(
-            "the namespace of the provided object does not match the namespace sent on the request: {stated:?} and {:?}",
-            target.namespace
-        );
-        let real = "the namespace of the provided object does not match the namespace sent on the request";
-        tracing::debug!(message, "refused an object of another namespace");
-        return Err(ApiError::bad_request(real));
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(ApiError::bad_request(message));
     }
     tree::put(value, &["metadata", "namespace"], target.namespace.clone());
     Ok(())
@@ -143,7 +154,7 @@ impl Cluster {
         let mut target = target.clone();
         check_namespace(&target, &mut value)?;
         if !tree::text(&value, "/metadata/resourceVersion").is_empty() && tree::text(&value, "/metadata/resourceVersion") != "0" {
-            return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+            return Err(ApiError::unclassed("resourceVersion should not be set on objects to be created"));
         }
         self.name_new(&mut target, &mut value)?;
         self.check_namespace_alive(&target)?;
@@ -158,9 +169,9 @@ impl Cluster {
             meta.insert("generation".to_owned(), 1.into());
         }
         defaults::apply(&target.def, &target.version, &mut value);
+        own(self, &target, &mut value);
         prepare::for_create(self, &target, &mut value, writer);
         validate::on_create(&target, &value)?;
-        own(self, &target, &mut value);
         if self.store.get(&target.def.table, &target.key()).is_some() {
             return Err(ApiError::already_exists(target.about()));
         }
@@ -201,7 +212,7 @@ impl Cluster {
         let version = tree::text(&value, "/metadata/resourceVersion");
         if version.is_empty() && requires_version(target) {
             let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
-            return Err(ApiError::invalid(target.about_kind(), &[cause]));
+            return Err(ApiError::invalid(target.about(), &[cause]));
         }
         self.replace(target, &existing, value, writer)
     }
@@ -241,7 +252,13 @@ impl Cluster {
         }
         let uid = tree::text(&value, "/metadata/uid");
         if !uid.is_empty() && uid != existing.uid() {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", existing.uid());
+            let place = if target.def.is_custom() { format!("{}/{}", target.def.group, target.def.plural) } else { target.def.plural.clone() };
+            let why = format!(
+                "StorageError: invalid object, Code: 4, Key: /registry/{place}/{}, ResourceVersion: 0, AdditionalErrorMsg: \
+                 Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                target.key(),
+                existing.uid()
+            );
             return Err(ApiError::conflict(target.about(), &why));
         }
         prepare::for_update(target, before, &mut value);
@@ -264,9 +281,7 @@ impl Cluster {
 
 /// Types that refuse a replacement that does not say which version it replaces.
 fn requires_version(target: &Target) -> bool {
-    target.def.is_custom()
-        || matches!(target.def.kind.as_str(), "Lease" | "CustomResourceDefinition" | "APIService" | "PodDisruptionBudget" | "PriorityClass" | "EndpointSlice" | "HorizontalPodAutoscaler" | "ControllerRevision" | "Ingress" | "IngressClass" | "StorageClass" | "CSIDriver" | "CSINode" | "VolumeAttachment")
-            && !matches!(target.def.kind.as_str(), "PodDisruptionBudget" | "HorizontalPodAutoscaler" | "ControllerRevision" | "EndpointSlice" | "Ingress" | "IngressClass" | "StorageClass" | "CSIDriver" | "CSINode" | "PriorityClass")
+    target.def.is_custom() || matches!(target.def.kind.as_str(), "Lease" | "CustomResourceDefinition" | "APIService" | "VolumeAttachment")
 }
 
 fn bump_generation(target: &Target, before: &Value, value: &mut Value) {

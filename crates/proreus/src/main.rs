@@ -1,3 +1,7 @@
 //! The binary: parse, build, run; nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    proreus_cli::main()
+}

@@ -20,6 +20,11 @@ pub enum Connection {
         /// Context.
         context: Option<String>,
     },
+    /// By a kubeconfig given as text.
+    Inline {
+        /// YAML.
+        kubeconfig: String,
+    },
     /// By the service account of the pod we run in.
     InCluster,
     /// The pod's service account when we run in one, else the kubeconfig's current context.
@@ -66,6 +71,7 @@ pub struct ClusterSource {
 pub async fn connect(connection: &Connection, alias: Option<&str>) -> Result<ClusterSource, ConnectError> {
     let (mut config, name) = match connection {
         Connection::Kubeconfig { path, context } => from_kubeconfig(path.clone(), context.clone()).await?,
+        Connection::Inline { kubeconfig } => from_text(kubeconfig).await?,
         Connection::InCluster => (incluster()?, IN_CLUSTER_NAME.to_owned()),
         Connection::Default => match incluster() {
             Ok(config) => (config, IN_CLUSTER_NAME.to_owned()),
@@ -90,7 +96,21 @@ async fn from_kubeconfig(path: Option<PathBuf>, context: Option<String>) -> Resu
         None => Kubeconfig::read(),
     }
     .map_err(|error| fail(error.to_string()))?;
-    let chosen = context.clone().or_else(|| kubeconfig.current_context.clone());
+    context_of(kubeconfig, context, &fail).await
+}
+
+async fn from_text(text: &str) -> Result<(Config, String), ConnectError> {
+    let fail = |reason: String| ConnectError::Kubeconfig { path: None, reason };
+    let kubeconfig = Kubeconfig::from_yaml(text).map_err(|error| fail(error.to_string()))?;
+    context_of(kubeconfig, None, &fail).await
+}
+
+async fn context_of(
+    kubeconfig: Kubeconfig,
+    context: Option<String>,
+    fail: &impl Fn(String) -> ConnectError,
+) -> Result<(Config, String), ConnectError> {
+    let chosen = context.or_else(|| kubeconfig.current_context.clone());
     let Some(name) = chosen else { return Err(fail("it names no current context; name one with --context".to_owned())) };
     if !kubeconfig.contexts.iter().any(|entry| entry.name == name) {
         let known: Vec<&str> = kubeconfig.contexts.iter().map(|entry| entry.name.as_str()).collect();

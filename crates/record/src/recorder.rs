@@ -170,6 +170,11 @@ impl RecorderHandle {
         self.ended.cancelled().await;
     }
 
+    /// The signal behind `ended`, for those who cannot hold the handle while they wait.
+    pub fn ended_token(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+
     /// Waits until everything taken in so far is durable.
     pub async fn flush(&self) {
         let _nothing_can_be_recorded_any_more = self.queue.flush().await;

@@ -261,6 +261,12 @@ pub enum StoreError {
         /// The directory.
         dir: String,
     },
+    /// An import into the directory was cut off.
+    #[error("an import into `{dir}` was not finished; import again, or remove the directory")]
+    Unfinished {
+        /// The directory.
+        dir: String,
+    },
     /// An export could not be written, or what was to be imported is none, is cut or damaged.
     #[error("{step}: {reason}")]
     Stream {

@@ -16,4 +16,4 @@ pub use journal::{
     RetentionPolicy, SegmentState, SegmentSummary, StoreError, WriterEpoch,
 };
 pub use memory::{MemoryImport, MemoryJournal};
-pub use sqlite::{DamagedFile, DirectoryLock, OpenOptions, OpenReport, SqliteJournal};
+pub use sqlite::{DamagedFile, DirectoryLock, OpenOptions, OpenReport, SqliteImport, SqliteJournal, Tended};

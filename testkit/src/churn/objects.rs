@@ -85,7 +85,6 @@ fn pod_spec(name: &str, node: &str) -> Value {
     let tolerate = |key: &str| json!({"key": key, "operator": "Exists"});
     json!({
         "nodeName": node,
-        "terminationGracePeriodSeconds": 0,
         "containers": [container("web", name), container("sidecar", name)],
         "volumes": [{"name": "cache", "emptyDir": {}}, {"name": "settings", "configMap": {"name": "settings-0", "optional": true}}],
         "tolerations": [tolerate("node.kubernetes.io/not-ready"), tolerate("node.kubernetes.io/unreachable")],
@@ -152,17 +151,13 @@ pub(super) fn pod_status(step: u64, restarts: u64) -> Value {
 }
 
 pub(super) fn deployment(name: &str, namespace: &str, node: &str) -> Value {
-    let mut spec = pod_spec(name, node);
-    if let Some(spec) = spec.as_object_mut() {
-        spec.insert("terminationGracePeriodSeconds".to_owned(), 0.into());
-    }
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
         "spec": {
             "replicas": 2, "revisionHistoryLimit": 2,
             "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": spec},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": pod_spec(name, node)},
         },
     })
 }

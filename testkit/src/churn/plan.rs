@@ -111,9 +111,7 @@ impl Plan {
     }
 
     fn choose(&mut self) -> Kind {
-        let mut drawn = self
-            .random
-            .below(MIX.iter().map(|(_, weight)| weight).sum());
+        let mut drawn = self.random.below(MIX.iter().map(|(_, weight)| weight).sum());
         for (kind, weight) in MIX {
             if drawn < weight {
                 return kind;
@@ -137,11 +135,7 @@ impl Plan {
         let restarts = self.random.below(6);
         let status = objects::pod_status(self.step, restarts);
         let write = Write::merge(&format!("{}/status", pod.path), status).by("kubelet");
-        Step {
-            kind: Kind::PodStatus,
-            key: pod.path,
-            writes: vec![write],
-        }
+        Step { kind: Kind::PodStatus, key: pod.path, writes: vec![write] }
     }
 
     fn pod_again(&mut self) -> Step {
@@ -149,73 +143,43 @@ impl Plan {
         let pod = self.names.pod(index);
         let mut writes = vec![Write::create(&pod.collection, self.pod_body(index))];
         if self.options.owns_statuses {
-            writes.push(Write::merge(
-                &format!("{}/status", pod.path),
-                objects::pod_status(self.step, 0),
-            ));
+            writes.push(Write::merge(&format!("{}/status", pod.path), objects::pod_status(self.step, 0)));
         }
         self.away_and_back(Kind::PodAgain, pod, writes)
     }
 
     fn pod_body(&self, index: usize) -> Value {
-        let Place {
-            name, namespace, ..
-        } = self.names.pod(index);
-        objects::pod(
-            &name,
-            &namespace,
-            &self.names.node(index),
-            self.options.pod_bytes,
-        )
+        let Place { name, namespace, .. } = self.names.pod(index);
+        objects::pod(&name, &namespace, &self.names.node(index), self.options.pod_bytes)
     }
 
     fn config_map(&mut self, kind: Kind) -> Step {
         let index = self.index(self.names.0.config_maps);
         let place = self.names.config_map(index);
         let times = if kind == Kind::ConfigMapTwice { 2 } else { 1 };
-        let manager = ["argocd-controller", "helm", "kubectl-edit"]
-            .get(index % 3)
-            .copied()
-            .unwrap_or("helm");
+        let manager = ["argocd-controller", "helm", "kubectl-edit"].get(index % 3).copied().unwrap_or("helm");
         let writes = (0..times)
             .map(|time| {
                 let data = objects::config_data(&place.name, self.step * 2 + time);
                 Write::merge(&place.path, json!({"data": data})).by(manager)
             })
             .collect();
-        Step {
-            kind,
-            key: place.path,
-            writes,
-        }
+        Step { kind, key: place.path, writes }
     }
 
     fn config_map_again(&mut self) -> Step {
         let index = self.index(self.names.0.config_maps);
         let place = self.names.config_map(index);
-        let body = objects::config_map(
-            &place.name,
-            &place.namespace,
-            self.step,
-            &self.options.canary,
-        );
+        let body = objects::config_map(&place.name, &place.namespace, self.step, &self.options.canary);
         let writes = vec![Write::create(&place.collection, body)];
         self.away_and_back(Kind::ConfigMapAgain, place, writes)
     }
 
     /// Deletes an object now and has `writes` make it again some steps later.
     fn away_and_back(&mut self, kind: Kind, place: Place, writes: Vec<Write>) -> Step {
-        let back = Step {
-            kind,
-            key: place.path.clone(),
-            writes,
-        };
+        let back = Step { kind, key: place.path.clone(), writes };
         self.back.push_back((self.step + BACK_AFTER_STEPS, back));
-        Step {
-            kind,
-            writes: vec![Write::delete(&place.path)],
-            key: place.path,
-        }
+        Step { kind, writes: vec![Write::delete(&place.path)], key: place.path }
     }
 
     fn secret(&mut self) -> Step {
@@ -223,11 +187,7 @@ impl Plan {
         let place = self.names.secret(index);
         let values = objects::secret_values(index, self.step, &self.options.canary);
         let write = Write::merge(&place.path, json!({"stringData": values})).by("rotator");
-        Step {
-            kind: Kind::Secret,
-            key: place.path,
-            writes: vec![write],
-        }
+        Step { kind: Kind::Secret, key: place.path, writes: vec![write] }
     }
 
     fn deployment(&mut self, kind: Kind) -> Step {
@@ -240,11 +200,7 @@ impl Plan {
             json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}})
         };
         let write = Write::strategic(&place.path, body).by("kubectl-set");
-        Step {
-            kind,
-            key: place.path,
-            writes: vec![write],
-        }
+        Step { kind, key: place.path, writes: vec![write] }
     }
 
     fn event(&mut self, kind: Kind) -> Step {
@@ -253,15 +209,9 @@ impl Plan {
         let is_core = kind == Kind::CoreEvent;
         let name = format!("{}.{:x}", pod.name, self.step);
         let (prefix, body) = if is_core {
-            (
-                "/api/v1",
-                objects::core_event(&name, &pod.namespace, &pod.name, self.step),
-            )
+            ("/api/v1", objects::core_event(&name, &pod.namespace, &pod.name, self.step))
         } else {
-            (
-                "/apis/events.k8s.io/v1",
-                objects::new_event(&name, &pod.namespace, &pod.name, self.step),
-            )
+            ("/apis/events.k8s.io/v1", objects::new_event(&name, &pod.namespace, &pod.name, self.step))
         };
         let place = Place::new(prefix, "events", &pod.namespace, name);
         let mut write = Write::create(&place.collection, body);
@@ -269,16 +219,8 @@ impl Plan {
         if self.events.len() == EVENTS_REMEMBERED {
             self.events.pop_front();
         }
-        self.events.push_back(Event {
-            path: place.path.clone(),
-            count: 1,
-            is_core,
-        });
-        Step {
-            kind,
-            key: place.path,
-            writes: vec![write],
-        }
+        self.events.push_back(Event { path: place.path.clone(), count: 1, is_core });
+        Step { kind, key: place.path, writes: vec![write] }
     }
 
     fn counted_event(&mut self) -> Step {
@@ -293,11 +235,7 @@ impl Plan {
             json!({"series": {"count": event.count, "lastObservedTime": objects::micro_time(self.step)}})
         };
         let write = Write::merge(&event.path, body);
-        Step {
-            kind: Kind::CountedEvent,
-            key: event.path.clone(),
-            writes: vec![write],
-        }
+        Step { kind: Kind::CountedEvent, key: event.path.clone(), writes: vec![write] }
     }
 
     fn node(&mut self) -> Step {
@@ -305,8 +243,7 @@ impl Plan {
         let path = format!("/api/v1/nodes/{}", self.names.node(index));
         let write = if self.random.below(2) == 0 {
             let cordoned = self.random.below(2) == 0;
-            Write::strategic(&path, json!({"spec": {"unschedulable": cordoned}}))
-                .by("kubectl-cordon")
+            Write::strategic(&path, json!({"spec": {"unschedulable": cordoned}})).by("kubectl-cordon")
         } else {
             let condition = json!({
                 "type": "KernelDeadlock", "status": if self.random.below(2) == 0 { "True" } else { "False" },
@@ -316,11 +253,7 @@ impl Plan {
             let body = json!({"status": {"conditions": [condition]}});
             Write::strategic(&format!("{path}/status"), body).by("node-problem-detector")
         };
-        Step {
-            kind: Kind::Node,
-            key: path,
-            writes: vec![write],
-        }
+        Step { kind: Kind::Node, key: path, writes: vec![write] }
     }
 
     fn definition(&mut self) -> Step {
@@ -332,62 +265,38 @@ impl Plan {
         if self.definitions.len() < DEFINITIONS_AT_ONCE {
             let number = self.next_definition;
             self.next_definition += 1;
-            self.definitions.push(Definition {
-                number,
-                since: self.step,
-                resources: 0,
-            });
+            self.definitions.push(Definition { number, since: self.step, resources: 0 });
             let write = Write::create(collection, objects::definition(number));
-            return Step {
-                kind: Kind::Definition,
-                key: collection.to_owned(),
-                writes: vec![write],
-            };
+            return Step { kind: Kind::Definition, key: collection.to_owned(), writes: vec![write] };
         }
         let oldest = self.definitions.remove(0);
         let path = format!("{collection}/things{}.{GROUP}", oldest.number);
-        Step {
-            kind: Kind::Definition,
-            key: collection.to_owned(),
-            writes: vec![Write::delete(&path)],
-        }
+        Step { kind: Kind::Definition, key: collection.to_owned(), writes: vec![Write::delete(&path)] }
     }
 
     fn custom_resource(&mut self) -> Step {
         let (step, settling) = (self.step, self.steps_in(DEFINITION_SETTLES_IN));
         let is_settled = |definition: &Definition| step - definition.since > settling;
-        let settled: Vec<usize> = (0..self.definitions.len())
-            .filter(|index| self.definitions.get(*index).is_some_and(is_settled))
-            .collect();
+        let settled: Vec<usize> =
+            (0..self.definitions.len()).filter(|index| self.definitions.get(*index).is_some_and(is_settled)).collect();
         let index = self.index(settled.len());
         let (names, choice) = (self.names, self.random.below(3));
-        let Some(definition) = settled
-            .get(index)
-            .and_then(|index| self.definitions.get_mut(*index))
-        else {
+        let Some(definition) = settled.get(index).and_then(|index| self.definitions.get_mut(*index)) else {
             return self.definition_or_status();
         };
         let namespace = names.namespace(usize::try_from(definition.number).unwrap_or(0));
-        let (prefix, resource) = (
-            format!("/apis/{GROUP}/v1"),
-            format!("things{}", definition.number),
-        );
+        let (prefix, resource) = (format!("/apis/{GROUP}/v1"), format!("things{}", definition.number));
         let at = |n: u64| Place::new(&prefix, &resource, &namespace, format!("thing-{n}"));
         let (place, write) = match (choice, definition.resources) {
             (0, _) | (_, 0) => {
                 definition.resources += 1;
                 let place = at(definition.resources);
-                let body =
-                    objects::custom_resource(definition.number, &place.name, &namespace, step);
+                let body = objects::custom_resource(definition.number, &place.name, &namespace, step);
                 (place.clone(), Write::create(&place.collection, body))
             }
             (1, newest) => {
                 let place = at(newest);
-                (
-                    place.clone(),
-                    Write::merge(&place.path, json!({"spec": {"version": step}}))
-                        .by("thing-operator"),
-                )
+                (place.clone(), Write::merge(&place.path, json!({"spec": {"version": step}})).by("thing-operator"))
             }
             (_, newest) => {
                 definition.resources -= 1;
@@ -395,11 +304,7 @@ impl Plan {
                 (place.clone(), Write::delete(&place.path))
             }
         };
-        Step {
-            kind: Kind::CustomResource,
-            key: place.path,
-            writes: vec![write],
-        }
+        Step { kind: Kind::CustomResource, key: place.path, writes: vec![write] }
     }
 
     /// About how many steps fall into `time`; a step with two writes takes longer, which does no harm.
@@ -411,11 +316,7 @@ impl Plan {
 
     /// While there is no settled definition: makes the first one, then does something else.
     fn definition_or_status(&mut self) -> Step {
-        if self.definitions.is_empty() {
-            self.definition()
-        } else {
-            self.pod_status()
-        }
+        if self.definitions.is_empty() { self.definition() } else { self.pod_status() }
     }
 }
 
@@ -443,10 +344,7 @@ mod tests {
     use super::*;
 
     fn steps(seed: u64, count: usize) -> Vec<Step> {
-        let mut plan = Plan::new(ChurnOptions {
-            seed,
-            ..ChurnOptions::default()
-        });
+        let mut plan = Plan::new(ChurnOptions { seed, ..ChurnOptions::default() });
         (0..count).map(|_| plan.next()).collect()
     }
 
@@ -466,14 +364,8 @@ mod tests {
     fn makes_again_under_the_same_name_what_it_deletes() {
         let steps = steps(3, 3000);
         let pods = || steps.iter().filter(|step| step.kind == Kind::PodAgain);
-        let gone: Vec<&str> = pods()
-            .filter(|s| s.writes[0].method == Method::DELETE)
-            .map(|s| s.key.as_str())
-            .collect();
-        let made: Vec<&str> = pods()
-            .filter(|s| s.writes[0].method == Method::POST)
-            .map(|s| s.key.as_str())
-            .collect();
+        let gone: Vec<&str> = pods().filter(|s| s.writes[0].method == Method::DELETE).map(|s| s.key.as_str()).collect();
+        let made: Vec<&str> = pods().filter(|s| s.writes[0].method == Method::POST).map(|s| s.key.as_str()).collect();
         assert!(!gone.is_empty());
         assert_eq!(gone[..made.len()], made[..]);
         assert!(gone.len() - made.len() < 10, "the rest are still to come");

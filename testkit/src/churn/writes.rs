@@ -38,22 +38,11 @@ impl Write {
 
     /// At once: nobody would end a grace period where no kubelet is.
     pub(super) fn delete(path: &str) -> Self {
-        Self::new(
-            Method::DELETE,
-            path,
-            JSON,
-            Some(json!({"gracePeriodSeconds": 0})),
-        )
+        Self::new(Method::DELETE, path, JSON, Some(json!({"gracePeriodSeconds": 0})))
     }
 
     fn new(method: Method, path: &str, content_type: &'static str, body: Option<Value>) -> Self {
-        Self {
-            method,
-            path: path.to_owned(),
-            content_type,
-            body,
-            about: None,
-        }
+        Self { method, path: path.to_owned(), content_type, body, about: None }
     }
 
     /// Says which program writes; it becomes the `manager` of the change.
@@ -127,12 +116,7 @@ impl Place {
     pub(super) fn new(prefix: &str, resource: &str, namespace: &str, name: String) -> Self {
         let collection = format!("{prefix}/namespaces/{namespace}/{resource}");
         let path = format!("{collection}/{name}");
-        Self {
-            namespace: namespace.to_owned(),
-            name,
-            collection,
-            path,
-        }
+        Self { namespace: namespace.to_owned(), name, collection, path }
     }
 }
 
@@ -150,38 +134,18 @@ impl Names {
     }
 
     pub(super) fn pod(self, index: usize) -> Place {
-        Place::new(
-            "/api/v1",
-            "pods",
-            &self.namespace(index),
-            format!("web-{index:05}"),
-        )
+        Place::new("/api/v1", "pods", &self.namespace(index), format!("web-{index:05}"))
     }
 
     pub(super) fn config_map(self, index: usize) -> Place {
-        Place::new(
-            "/api/v1",
-            "configmaps",
-            &self.namespace(index),
-            format!("settings-{index}"),
-        )
+        Place::new("/api/v1", "configmaps", &self.namespace(index), format!("settings-{index}"))
     }
 
     pub(super) fn secret(self, index: usize) -> Place {
-        Place::new(
-            "/api/v1",
-            "secrets",
-            &self.namespace(index),
-            format!("credentials-{index}"),
-        )
+        Place::new("/api/v1", "secrets", &self.namespace(index), format!("credentials-{index}"))
     }
 
     pub(super) fn deployment(self, index: usize) -> Place {
-        Place::new(
-            "/apis/apps/v1",
-            "deployments",
-            &self.namespace(index),
-            format!("cart-{index}"),
-        )
+        Place::new("/apis/apps/v1", "deployments", &self.namespace(index), format!("cart-{index}"))
     }
 }

@@ -40,27 +40,16 @@ struct Metadata {
 impl Record {
     /// An empty one that keeps values in `values`.
     pub(super) fn new(values: File) -> Self {
-        Self {
-            histories: BTreeMap::new(),
-            paths: BTreeMap::new(),
-            values,
-            values_len: 0,
-        }
+        Self { histories: BTreeMap::new(), paths: BTreeMap::new(), values, values_len: 0 }
     }
 
     /// The key below `/registry/` got a value.
     pub(super) fn put(&mut self, below: &str, revision: u64, value: &[u8]) -> io::Result<()> {
         // What is no JSON object (none is known under JSON storage) has no identity but its key.
         let envelope: Envelope = serde_json::from_slice(value).unwrap_or_default();
-        let path = self
-            .paths
-            .entry(below.to_owned())
-            .or_insert_with(|| object_path(below, &envelope.metadata));
+        let path = self.paths.entry(below.to_owned()).or_insert_with(|| object_path(below, &envelope.metadata));
         let history = self.histories.entry(path.clone()).or_default();
-        if history
-            .last()
-            .is_some_and(|last| last.mod_revision >= revision)
-        {
+        if history.last().is_some_and(|last| last.mod_revision >= revision) {
             return Ok(());
         }
         self.values.seek(SeekFrom::Start(self.values_len))?;
@@ -80,27 +69,11 @@ impl Record {
 
     /// The key below `/registry/` went.
     pub(super) fn delete(&mut self, below: &str, revision: u64) {
-        let path = self
-            .paths
-            .entry(below.to_owned())
-            .or_insert_with(|| object_path(below, &Metadata::default()));
+        let path = self.paths.entry(below.to_owned()).or_insert_with(|| object_path(below, &Metadata::default()));
         let history = self.histories.entry(path.clone()).or_default();
-        let Version {
-            mod_revision,
-            uid,
-            api_version,
-            kind,
-            ..
-        } = history.last().cloned().unwrap_or_default();
+        let Version { mod_revision, uid, api_version, kind, .. } = history.last().cloned().unwrap_or_default();
         if mod_revision < revision {
-            history.push(Version {
-                mod_revision: revision,
-                uid,
-                api_version,
-                kind,
-                deleted: true,
-                value: None,
-            });
+            history.push(Version { mod_revision: revision, uid, api_version, kind, deleted: true, value: None });
         }
     }
 
@@ -118,28 +91,14 @@ impl Record {
 /// Which object a key below `/registry/` holds. The key alone does not tell where the resource
 /// ends and the namespace begins; the stored object's own metadata does.
 fn object_path(below: &str, metadata: &Metadata) -> ObjectPath {
-    let Metadata {
-        namespace, name, ..
-    } = metadata;
-    let tail = if namespace.is_empty() {
-        format!("/{name}")
-    } else {
-        format!("/{namespace}/{name}")
-    };
+    let Metadata { namespace, name, .. } = metadata;
+    let tail = if namespace.is_empty() { format!("/{name}") } else { format!("/{namespace}/{name}") };
     if let (false, Some(resource)) = (name.is_empty(), below.strip_suffix(&tail)) {
-        return ObjectPath {
-            resource: resource.to_owned(),
-            namespace: namespace.clone(),
-            name: name.clone(),
-        };
+        return ObjectPath { resource: resource.to_owned(), namespace: namespace.clone(), name: name.clone() };
     }
     // Leases of API servers, ranges of addresses and the like: the last word is the name.
     let (resource, name) = below.rsplit_once('/').unwrap_or(("", below));
-    ObjectPath {
-        resource: resource.to_owned(),
-        namespace: String::new(),
-        name: name.to_owned(),
-    }
+    ObjectPath { resource: resource.to_owned(), namespace: String::new(), name: name.to_owned() }
 }
 
 #[cfg(test)]
@@ -160,10 +119,7 @@ mod tests {
         let [(_, versions)] = record.histories.iter().collect::<Vec<_>>()[..] else {
             unreachable!("one key is one object");
         };
-        let told: Vec<_> = versions
-            .iter()
-            .map(|v| (v.mod_revision, v.uid.as_str()))
-            .collect();
+        let told: Vec<_> = versions.iter().map(|v| (v.mod_revision, v.uid.as_str())).collect();
         assert_eq!(told, [(8, "a"), (9, "a")]);
         assert_eq!(record.value(&versions[0]).unwrap().unwrap(), pod);
         assert_eq!(record.value(&versions[1]).unwrap(), None);
@@ -172,30 +128,13 @@ mod tests {
     #[test]
     fn tells_resource_from_namespace_by_the_objects_own_metadata() {
         let check = |below: &str, namespace: &str, name: &str, expected: [&str; 3]| {
-            let metadata = Metadata {
-                namespace: namespace.into(),
-                name: name.into(),
-                uid: String::new(),
-            };
+            let metadata = Metadata { namespace: namespace.into(), name: name.into(), uid: String::new() };
             let path = object_path(below, &metadata);
-            assert_eq!(
-                [path.resource.as_str(), &path.namespace, &path.name],
-                expected
-            );
+            assert_eq!([path.resource.as_str(), &path.namespace, &path.name], expected);
         };
-        check(
-            "services/specs/shop/web",
-            "shop",
-            "web",
-            ["services/specs", "shop", "web"],
-        );
+        check("services/specs/shop/web", "shop", "web", ["services/specs", "shop", "web"]);
         check("minions/node-1", "", "node-1", ["minions", "", "node-1"]);
-        check(
-            "shop.example/orders/shop/1",
-            "shop",
-            "1",
-            ["shop.example/orders", "shop", "1"],
-        );
+        check("shop.example/orders/shop/1", "shop", "1", ["shop.example/orders", "shop", "1"]);
         check("ranges/serviceips", "", "", ["ranges", "", "serviceips"]);
     }
 }

@@ -64,17 +64,10 @@ struct KeyValue {
 }
 
 /// Watches until revisions are lost, resuming behind the last one seen.
-pub(super) async fn follow(url: &str, record: &Mutex<Record>, progress: &watch::Sender<Progress>) {
-    // Watches are endless: no overall time limit.
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .unwrap_or_default();
+pub(super) async fn follow(client: &reqwest::Client, url: &str, record: &Mutex<Record>, progress: &watch::Sender<Progress>) {
     loop {
         let next = progress.borrow().revision + 1;
-        if let Err(Interruption::Lost(reason)) =
-            watch_from(&client, url, next, record, progress).await
-        {
+        if let Err(Interruption::Lost(reason)) = watch_from(client, url, next, record, progress).await {
             progress.send_modify(|progress| progress.lost = Some(reason));
             return;
         }
@@ -102,9 +95,7 @@ async fn watch_from(
     let request = serde_json::json!({"create_request": {
         "key": "AA==", "range_end": "AA==", "start_revision": start.to_string(), "fragment": true,
     }});
-    let request = client
-        .post(format!("{url}{WATCH_PATH}"))
-        .body(request.to_string());
+    let request = client.post(format!("{url}{WATCH_PATH}")).body(request.to_string());
     let mut answer = request.send().await.map_err(|_| Interruption::Broken)?;
     let mut line = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|_| Interruption::Broken)? {
@@ -120,13 +111,8 @@ async fn watch_from(
 }
 
 /// Takes in one answer of the watch.
-fn take(
-    line: &[u8],
-    record: &Mutex<Record>,
-    progress: &watch::Sender<Progress>,
-) -> Result<(), Interruption> {
-    let unreadable =
-        |error: &dyn Display| Interruption::Lost(format!("an answer cannot be read: {error}"));
+fn take(line: &[u8], record: &Mutex<Record>, progress: &watch::Sender<Progress>) -> Result<(), Interruption> {
+    let unreadable = |error: &dyn Display| Interruption::Lost(format!("an answer cannot be read: {error}"));
     let line: Line = serde_json::from_slice(line).map_err(|error| unreadable(&error))?;
     if let Some(error) = line.error {
         return Err(Interruption::Lost(error.to_string()));
@@ -135,30 +121,19 @@ fn take(
         return Ok(());
     };
     if answer.canceled {
-        let Answer {
-            compact_revision,
-            cancel_reason,
-            ..
-        } = answer;
-        let reason =
-            format!("the watch was cancelled, compacted at {compact_revision:?}: {cancel_reason}");
+        let Answer { compact_revision, cancel_reason, .. } = answer;
+        let reason = format!("the watch was cancelled, compacted at {compact_revision:?}: {cancel_reason}");
         return Err(Interruption::Lost(reason));
     }
     let mut newest = 0;
     {
         let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
         for event in &answer.events {
-            newest = event
-                .tell(&mut record)
-                .map_err(|error| unreadable(&error))?;
+            newest = event.tell(&mut record).map_err(|error| unreadable(&error))?;
         }
     }
     // The events of one revision may be spread over fragments; it is complete with the last one.
-    let complete = if answer.fragment {
-        newest.saturating_sub(1)
-    } else {
-        newest
-    };
+    let complete = if answer.fragment { newest.saturating_sub(1) } else { newest };
     progress.send_if_modified(|progress| {
         let grows = complete > progress.revision;
         progress.revision = progress.revision.max(complete);
@@ -197,26 +172,17 @@ mod tests {
 
     fn put(key: &str, revision: u64, uid: &str) -> String {
         let name = key.rsplit('/').next().unwrap();
-        let object = format!(
-            r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"namespace":"shop","name":"{name}","uid":"{uid}"}}}}"#
-        );
+        let object = format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"namespace":"shop","name":"{name}","uid":"{uid}"}}}}"#);
         let (key, object) = (STANDARD.encode(key), STANDARD.encode(object));
         format!(r#"{{"kv":{{"key":"{key}","mod_revision":"{revision}","value":"{object}"}}}}"#)
     }
 
     fn delete(key: &str, revision: u64) -> String {
-        format!(
-            r#"{{"type":"DELETE","kv":{{"key":"{}","mod_revision":"{revision}"}}}}"#,
-            STANDARD.encode(key)
-        )
+        format!(r#"{{"type":"DELETE","kv":{{"key":"{}","mod_revision":"{revision}"}}}}"#, STANDARD.encode(key))
     }
 
     fn answer(events: &[String], rest: &str) -> Vec<u8> {
-        format!(
-            "{{\"result\":{{\"events\":[{}]{rest}}}}}\n",
-            events.join(",")
-        )
-        .into_bytes()
+        format!("{{\"result\":{{\"events\":[{}]{rest}}}}}\n", events.join(",")).into_bytes()
     }
 
     #[test]
@@ -225,16 +191,9 @@ mod tests {
         let key = "/registry/pods/shop/web";
         let events = [put(key, 5, "a"), delete(key, 6), put(key, 7, "b")];
         assert!(take(&answer(&events, ""), &record, &progress).is_ok());
-        let path = ObjectPath {
-            resource: "pods".into(),
-            namespace: "shop".into(),
-            name: "web".into(),
-        };
+        let path = ObjectPath { resource: "pods".into(), namespace: "shop".into(), name: "web".into() };
         let record = record.lock().unwrap();
-        let told: Vec<_> = record.histories[&path]
-            .iter()
-            .map(|v| (v.mod_revision, v.uid.as_str(), v.deleted))
-            .collect();
+        let told: Vec<_> = record.histories[&path].iter().map(|v| (v.mod_revision, v.uid.as_str(), v.deleted)).collect();
         assert_eq!(told, [(5, "a", false), (6, "a", true), (7, "b", false)]);
         assert_eq!(progress.borrow().revision, 7);
     }
@@ -242,20 +201,10 @@ mod tests {
     #[test]
     fn counts_a_revision_as_seen_only_with_its_last_fragment() {
         let (record, (progress, _seen)) = (record(), watch::channel(Progress::default()));
-        let first = answer(
-            &[put("/registry/pods/shop/a", 9, "a")],
-            r#","fragment":true"#,
-        );
+        let first = answer(&[put("/registry/pods/shop/a", 9, "a")], r#","fragment":true"#);
         assert!(take(&first, &record, &progress).is_ok());
         assert_eq!(progress.borrow().revision, 8);
-        assert!(
-            take(
-                &answer(&[put("/registry/pods/shop/b", 9, "b")], ""),
-                &record,
-                &progress
-            )
-            .is_ok()
-        );
+        assert!(take(&answer(&[put("/registry/pods/shop/b", 9, "b")], ""), &record, &progress).is_ok());
         assert_eq!(progress.borrow().revision, 9);
     }
 

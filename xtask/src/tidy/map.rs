@@ -8,7 +8,7 @@ use super::complaint::Complaint;
 use super::members::Member;
 
 /// Members that lie outside `crates/`; a code-quoted word in the map is taken for a folder if it is one of these or begins with `crates/`.
-const OUTSIDE_CRATES: [&str; 3] = ["testkit", "tests", "xtask"];
+const OUTSIDE_CRATES: [&str; 4] = ["bench", "testkit", "tests", "xtask"];
 
 /// Complains of crates that are on the map and not there, or there and not on the map.
 pub(crate) fn check(path: &str, map: &str, members: &[Member]) -> Vec<Complaint> {

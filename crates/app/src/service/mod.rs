@@ -56,7 +56,10 @@ pub enum ServiceError {
 impl ServiceError {
     /// Whether the input was refused (as against: we failed).
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Connect(_) | Self::Tokens(_) | Self::Store(StoreError::Newer { .. } | StoreError::NoJournal { .. }))
+        matches!(
+            self,
+            Self::Config(_) | Self::Connect(_) | Self::Tokens(_) | Self::Store(StoreError::Newer { .. } | StoreError::NoJournal { .. })
+        )
     }
 
     /// What the person can do next.
@@ -66,7 +69,9 @@ impl ServiceError {
             Self::Connect(_) => "check --kubeconfig and --context, or `clusters` in the configuration".to_owned(),
             Self::Store(error) => crate::error::store_hint(error),
             Self::Record(_) => "see the log; what was recorded before is safe".to_owned(),
-            Self::Tokens(_) => "write one token a line, each of at least 16 characters, and make the file readable for this process".to_owned(),
+            Self::Tokens(_) => {
+                "write one token a line, each of at least 16 characters, and make the file readable for this process".to_owned()
+            }
         }
     }
 }
@@ -144,7 +149,8 @@ impl Service {
         let wanted = recorder_settings(&settings.record, &recorder)?;
         let as_trait: Arc<dyn Journal> = journal.clone();
         let handle =
-            Recorder::start(RecorderInputs { journal: as_trait.clone(), clock: clock.clone(), redactor, clusters, settings: wanted }).await?;
+            Recorder::start(RecorderInputs { journal: as_trait.clone(), clock: clock.clone(), redactor, clusters, settings: wanted })
+                .await?;
         let watermark = handle.watermark();
         let recording = Arc::new(Recording::new(handle));
         let application = Arc::new(Application {
@@ -228,7 +234,8 @@ async fn open_journal(dir: PathBuf) -> Result<Arc<SqliteJournal>, ServiceError> 
         })?;
         SqliteJournal::open_locked(lock, &OpenOptions::default())
     });
-    let journal = opened.await.map_err(|error| StoreError::Engine { step: "failed to open the journal".to_owned(), reason: error.to_string() })??;
+    let journal =
+        opened.await.map_err(|error| StoreError::Engine { step: "failed to open the journal".to_owned(), reason: error.to_string() })??;
     let report = journal.report();
     for damaged in &report.damaged {
         tracing::error!(damaged = ?damaged, "a damaged day was set aside; the rest is served");

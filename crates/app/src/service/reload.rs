@@ -77,7 +77,8 @@ pub(super) async fn follow(following: Following) {
 }
 
 async fn put_in_force(following: &Following, read: &Result<Settings, ConfigError>) {
-    let wanted = read.as_ref().map_err(Clone::clone).and_then(|settings| Ok((settings, recorder_settings(&settings.record, &following.defaults)?)));
+    let wanted =
+        read.as_ref().map_err(Clone::clone).and_then(|settings| Ok((settings, recorder_settings(&settings.record, &following.defaults)?)));
     match wanted {
         Ok((settings, recorder)) => {
             following.retention.store(Arc::new(policy_of(settings)));

@@ -8,11 +8,9 @@ mod storing;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use reading::{
-    ChangesFlags, DiffFlags, GetFlags, HistoryFlags, ObjectFlags, OriginWord, OutputFlags, RangeFlags, SelectionFlags, SourceFlags, VerbWord,
-};
+pub(crate) use reading::{ChangesFlags, DiffFlags, GetFlags, HistoryFlags, OriginWord, OutputFlags, SelectionFlags, SourceFlags, VerbWord};
 pub(crate) use running::{CompletionsFlags, DemoFlags, LogFlags, LogFormat, ManifestsFlags, PlaygroundFlags, ServeFlags};
-pub(crate) use storing::{ExportFlags, ImportFlags, ImportFormat, StoreFlags, StoreVerb};
+pub(crate) use storing::{JournalFlags, StoreFlags, StoreVerb};
 
 use crate::terminal::paint::ColorChoice;
 
@@ -26,7 +24,15 @@ const AFTER_HELP: &str = "Exit codes: 0 done; 1 refused input, not found, or the
 #[command(name = "proreus", version, after_help = AFTER_HELP, disable_help_subcommand = true, max_term_width = 100)]
 pub(crate) struct CommandLine {
     /// When to use colours; NO_COLOR is honoured
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Everywhere", hide_possible_values = false)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        help_heading = "Everywhere",
+        hide_possible_values = false
+    )]
     pub(crate) color: ColorChoice,
 
     #[command(subcommand)]

@@ -129,8 +129,8 @@ pub(crate) struct ChangesFlags {
     #[arg(long)]
     pub(crate) full: bool,
     /// Go on with what is recorded from now on, until Ctrl-C
-    #[arg(short = 'f', long = "follow", visible_alias = "watch", conflicts_with_all = ["limit", "until"])]
-    pub(crate) follow: bool,
+    #[arg(short = 'f', long = "watch", visible_alias = "follow", conflicts_with_all = ["limit", "until"])]
+    pub(crate) watch: bool,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! Flags of the verbs that run something or print something of ours: `serve`, `demo`, `playground`, `manifests`, `completions`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -82,8 +83,8 @@ pub(crate) struct DemoFlags {
     pub(crate) data_dir: Option<PathBuf>,
     /// Address and port to listen on, without --once [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", conflicts_with = "once")]
-    pub(crate) listen: Option<String>,
-    /// Makes the same names and uids again
+    pub(crate) listen: Option<SocketAddr>,
+    /// Names and uids follow from it [default: the story's own]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
     #[command(flatten)]
@@ -93,14 +94,14 @@ pub(crate) struct DemoFlags {
 }
 
 /// Flags of `playground`.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct PlaygroundFlags {
     /// Address and port to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6443")]
-    pub(crate) listen: String,
+    pub(crate) listen: SocketAddr,
     /// Seconds of the scenario in one second; 1 is real time
-    #[arg(long, value_name = "FACTOR", default_value = "1")]
-    pub(crate) speed: String,
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub(crate) speed: f64,
     /// Write a kubeconfig for it here
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
@@ -117,15 +118,30 @@ pub(crate) struct ManifestsFlags {
     /// Name of everything that is made
     #[arg(long, value_name = "NAME", default_value = "proreus")]
     pub(crate) name: String,
-    /// Container image [default: the one of this version]
-    #[arg(long, value_name = "IMAGE")]
-    pub(crate) image: Option<String>,
+    /// Container image, with a tag or a digest
+    #[arg(long, value_name = "IMAGE", default_value = concat!("proreus:", env!("CARGO_PKG_VERSION")))]
+    pub(crate) image: String,
     /// Size of the volume
     #[arg(long, value_name = "SIZE", default_value = "20Gi")]
     pub(crate) storage: String,
     /// Storage class of the volume [default: the cluster's own default]
     #[arg(long, value_name = "CLASS")]
     pub(crate) storage_class: Option<String>,
+    /// Days a change is kept, unless the volume is too small for them
+    #[arg(long, value_name = "DAYS", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) retention_days: u32,
+    /// Leave the Namespace out: it is there already
+    #[arg(long)]
+    pub(crate) no_namespace: bool,
+    /// Leave the bearer token's Secret out: one of the same name is there already
+    #[arg(long)]
+    pub(crate) no_token: bool,
+    /// Give no permission on Secrets, whose values are never recorded, only that they change
+    #[arg(long)]
+    pub(crate) no_secrets: bool,
+    /// With --no-secrets: API group of custom resources to record, such as example.com; repeat for several
+    #[arg(long, value_name = "GROUP", requires = "no_secrets")]
+    pub(crate) custom_group: Vec<String>,
 }
 
 /// Flags of `completions`.

@@ -19,7 +19,8 @@ pub(crate) enum Cut {
 
 /// The text without anything that a terminal would act on: control characters and the marks that reorder text.
 pub(crate) fn clean(text: &str) -> String {
-    let acts = |letter: char| letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
+    let acts =
+        |letter: char| letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
     if !text.chars().any(acts) {
         return text.to_owned();
     }
@@ -64,7 +65,9 @@ pub(crate) fn shorten_pair(before: &str, after: &str, most: usize) -> (String, S
     let room_before = if wide_after < half { most - wide_after } else { half.min(wide_before) };
     let room_after = most.saturating_sub(room_before.min(wide_before));
     let same = before.chars().zip(after.chars()).take_while(|(left, right)| left == right).count();
-    let skip = same.saturating_sub(CONTEXT);
+    let lacking = |text: &str, room: usize| (width(text) + 2).saturating_sub(room);
+    let context = CONTEXT.min(room_before.min(room_after) / 3);
+    let skip = same.saturating_sub(context).min(lacking(before, room_before).max(lacking(after, room_after)));
     let from = |text: &str, room: usize| {
         if width(text) <= room || skip < 2 {
             return shorten(text, room, Cut::End);
@@ -74,6 +77,21 @@ pub(crate) fn shorten_pair(before: &str, after: &str, most: usize) -> (String, S
         shorten(&format!("{quote}{ELLIPSIS}{rest}"), room, Cut::End)
     };
     (from(before, room_before), from(after, room_after))
+}
+
+/// The text in lines of at most `most` cells, broken between words; a word that is too wide for a line is cut.
+pub(crate) fn wrap(text: &str, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= most => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(shorten(word, most, Cut::Middle)),
+        }
+    }
+    lines
 }
 
 /// The text filled up with spaces to `to` cells.
@@ -138,8 +156,15 @@ mod tests {
             "\"registry.example.com/very/long/path/to/the/shop:2\"",
             50,
         );
-        assert_eq!((before.as_str(), after.as_str()), ("\"…to/the/shop:1\"", "\"…to/the/shop:2\""));
+        assert_eq!((before.as_str(), after.as_str()), ("\"…ong/path/to/the/shop:1\"", "\"…ong/path/to/the/shop:2\""));
         assert_eq!(shorten_pair("1", "2", 50), ("1".to_owned(), "2".to_owned()));
+    }
+
+    #[test]
+    fn breaks_lines_between_words() {
+        assert_eq!(wrap("Back-off restarting failed container", 20), ["Back-off restarting", "failed container"]);
+        assert_eq!(wrap("registry.example.com/team/shop not found", 12), ["regist…/shop", "not found"]);
+        assert_eq!(wrap("", 12), [""]);
     }
 
     #[test]

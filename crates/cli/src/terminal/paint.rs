@@ -79,6 +79,11 @@ impl Paint {
         Self { on }
     }
 
+    /// Whether there are colours.
+    pub(crate) fn is_on(self) -> bool {
+        self.on
+    }
+
     /// The text in its ink.
     pub(crate) fn text(self, ink: Ink, text: &str) -> String {
         match self.on && ink != Ink::Plain && !text.is_empty() {

@@ -24,6 +24,15 @@ pub(crate) fn show(time: Timestamp, now: Timestamp, style: TimeStyle) -> String 
     }
 }
 
+/// A time in a style, for a column whose head says that relative times are past: `3m12s`.
+pub(crate) fn show_in_column(time: Timestamp, now: Timestamp, style: TimeStyle) -> String {
+    match style {
+        TimeStyle::Relative if time > now => ago(time, now),
+        TimeStyle::Relative => between(time, now),
+        TimeStyle::Absolute | TimeStyle::Iso => show(time, now, style),
+    }
+}
+
 /// How long ago, `just now` below a second, `in 5s` for a time that is still to come.
 pub(crate) fn ago(time: Timestamp, now: Timestamp) -> String {
     let seconds = now.as_second().saturating_sub(time.as_second());

@@ -108,7 +108,13 @@ fn check_keys(document: &Value, allowed: &[&[&str]], place: &str) -> Result<(), 
 }
 
 /// Reads one step document; one with several actions becomes several steps of one moment. Returns that moment.
-fn read_step(number: usize, document: &Value, start: Timestamp, last: Timestamp, steps: &mut Vec<Step>) -> Result<Timestamp, PlaygroundError> {
+fn read_step(
+    number: usize,
+    document: &Value,
+    start: Timestamp,
+    last: Timestamp,
+    steps: &mut Vec<Step>,
+) -> Result<Timestamp, PlaygroundError> {
     let place = format!("step {number}");
     check_keys(document, &[ACTIONS, STEP_KEYS], &place)?;
     let at = match document.get("at") {

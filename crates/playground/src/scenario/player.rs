@@ -121,7 +121,9 @@ fn act(world: &mut World, step: &Step, now: Timestamp) -> Result<(), ApiError> {
                 "foreground" => Propagation::Foreground,
                 "orphan" => Propagation::Orphan,
                 "" | "background" => Propagation::Background,
-                other => return Err(ApiError::bad_request(format!("unknown propagation {other:?}; background, foreground or orphan is needed"))),
+                other => {
+                    return Err(ApiError::bad_request(format!("unknown propagation {other:?}; background, foreground or orphan is needed")));
+                }
             };
             let options = DeleteOptions { grace_seconds: tree::number(what, "/graceSeconds"), propagation, ..DeleteOptions::default() };
             world.cluster.delete(&target, &options, &writer).map(|_| ())
@@ -143,7 +145,13 @@ fn target_of(world: &World, what: &Value) -> Result<Target, ApiError> {
         "" if def.namespaced => "default",
         namespace => namespace,
     };
-    Ok(Target { version: version.to_owned(), namespace: namespace.to_owned(), name: tree::text(what, "/name").to_owned(), subresource, def })
+    Ok(Target {
+        version: version.to_owned(),
+        namespace: namespace.to_owned(),
+        name: tree::text(what, "/name").to_owned(),
+        subresource,
+        def,
+    })
 }
 
 fn apply_config(world: &mut World, config: &Value, server_side: bool, writer: &Writer) -> Result<(), ApiError> {

@@ -105,7 +105,7 @@ impl Follower {
             break;
         }
         let end = newest.map_or((self.first_ever - 1, None), |span| (span.last_seq, Some(span.last_at)));
-        Ok(Published { days: days.into(), watermark: end.0, last_at: end.1, first_ever: self.first_ever })
+        Ok(Published { days: days.into(), watermark: end.0, last_at: end.1 })
     }
 
     /// The journal as it is now, `None` when nothing changed since `known`.

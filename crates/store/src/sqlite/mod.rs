@@ -10,7 +10,8 @@ mod filter;
 mod follow;
 mod generations;
 mod identity;
-mod kept;
+mod import;
+mod known;
 mod lock;
 mod names;
 mod objects;
@@ -18,9 +19,11 @@ mod open_day;
 mod published;
 mod read;
 mod recover;
+mod retain;
 mod rows;
 mod schema;
 mod states;
+mod tend;
 mod times;
 mod view;
 mod writer;
@@ -41,11 +44,18 @@ use crate::journal::{
     RetentionPolicy, SegmentSummary, StoreError, WriterEpoch,
 };
 
+use crate::stream::{Exporting, Positions};
+
+pub use self::import::SqliteImport;
 pub use self::lock::DirectoryLock;
 pub use self::recover::{DamagedFile, OpenReport};
+pub use self::tend::Tended;
 
 /// Bodies that the writer remembers for coding the next versions, unless told otherwise.
 const MEMORY_BYTES: usize = 24 << 20;
+
+/// Times a question is asked again because a day went away under it. Days go away hours apart.
+const RETRIES: usize = 3;
 
 /// How to open a journal.
 #[derive(Clone, Debug)]
@@ -77,6 +87,7 @@ pub struct SqliteJournal {
     /// `None` when opened to read only.
     writer: Option<Mutex<Writer>>,
     follower: Option<follow::Follower>,
+    tending: Mutex<tend::Tending>,
 }
 
 impl SqliteJournal {
@@ -91,6 +102,12 @@ impl SqliteJournal {
 
     /// Opens a journal whose lock the caller holds already, having waited for it.
     pub fn open_locked(lock: DirectoryLock, options: &OpenOptions) -> Result<Self, StoreError> {
+        import::refuse_unfinished(lock.dir())?;
+        Self::open_marked(lock, options)
+    }
+
+    /// The same whether or not an import is going on: for the import itself.
+    fn open_marked(lock: DirectoryLock, options: &OpenOptions) -> Result<Self, StoreError> {
         let dir = lock.dir().to_owned();
         let place = Place::new(&dir, "");
         let idle = Arc::new(Idle::default());
@@ -140,14 +157,15 @@ impl SqliteJournal {
             lock,
         };
         let published = RwLock::new(Arc::new(writer.published()));
-        Ok(Self { id, dir, report, published, writer: Some(Mutex::new(writer)), follower: None })
+        Ok(Self { id, dir, report, published, writer: Some(Mutex::new(writer)), follower: None, tending: Mutex::default() })
     }
 
     /// Opens a journal to read only, while another process may write it. Every question sees what the writer had committed by then.
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
+        import::refuse_unfinished(dir)?;
         let (follower, published, id, report) = follow::Follower::open(dir)?;
         let published = RwLock::new(Arc::new(published));
-        Ok(Self { id, dir: dir.to_owned(), report, published, writer: None, follower: Some(follower) })
+        Ok(Self { id, dir: dir.to_owned(), report, published, writer: None, follower: Some(follower), tending: Mutex::default() })
     }
 
     /// What opening found and did.
@@ -162,10 +180,7 @@ impl SqliteJournal {
 
     /// Every consumer's position, by name.
     pub fn cursors(&self) -> Result<Vec<ConsumerCursor>, StoreError> {
-        match self.now()?.days.last() {
-            Some(day) => times::cursors(day),
-            None => Ok(Vec::new()),
-        }
+        self.ask(|now| now.days.last().map_or(Ok(Vec::new()), |day| times::cursors(day)))
     }
 
     /// This moment of the journal.
@@ -180,6 +195,24 @@ impl SqliteJournal {
                 Ok(newer)
             }
         }
+    }
+
+    /// Answers from this moment; once more from the next when a day was removed or replaced meanwhile.
+    fn ask<T>(&self, answer: impl Fn(&Published) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut now = self.now()?;
+        for _ in 0..RETRIES {
+            let answered = answer(&now);
+            if answered.is_ok() {
+                return answered;
+            }
+            let newer = self.now()?;
+            let same_days = Arc::ptr_eq(&newer, &now) || newer.days.iter().zip(now.days.iter()).all(|(new, old)| Arc::ptr_eq(new, old));
+            if same_days {
+                return answered;
+            }
+            now = newer;
+        }
+        answer(&now)
     }
 
     fn writer(&self) -> Result<&Mutex<Writer>, StoreError> {
@@ -237,15 +270,15 @@ impl Journal for SqliteJournal {
     }
 
     fn seq_at(&self, time: Timestamp) -> Result<Seq, StoreError> {
-        times::seq_at(&*self.now()?, time)
+        self.ask(|now| times::seq_at(now, time))
     }
 
     fn read(&self, query: &ReadQuery) -> Result<Page, StoreError> {
-        read::page(&*self.now()?, query)
+        self.ask(|now| read::page(now, query))
     }
 
     fn state(&self, object: &ObjectId, at: Seq) -> Result<Option<Change>, StoreError> {
-        states::state(&*self.now()?, object, at, BodyDetail::Body)
+        self.ask(|now| states::state(now, object, at, BodyDetail::Body))
     }
 
     fn objects(
@@ -256,44 +289,48 @@ impl Journal for SqliteJournal {
         limit: usize,
         detail: BodyDetail,
     ) -> Result<ObjectsPage, StoreError> {
-        states::objects(&*self.now()?, at, filter, after, limit, detail)
+        self.ask(|now| states::objects(now, at, filter, after, limit, detail))
     }
 
     fn heads(&self, scope: &WatchScope) -> Result<Vec<Head>, StoreError> {
-        states::heads(&*self.now()?, scope)
+        self.ask(|now| states::heads(now, scope))
     }
 
     fn head(&self, object: &ObjectId) -> Result<Option<Head>, StoreError> {
-        states::head(&*self.now()?, object)
-    }
-
-    fn clusters(&self) -> Result<Vec<ClusterId>, StoreError> {
-        kept::clusters(&*self.now()?)
-    }
-
-    fn types(&self) -> Result<Vec<ResourceType>, StoreError> {
-        kept::types(&*self.now()?)
+        self.ask(|now| states::head(now, object))
     }
 
     fn checkpoints(&self, cluster: &ClusterId) -> Result<Vec<Checkpoint>, StoreError> {
-        match self.now()?.days.last() {
-            Some(day) => times::checkpoints(day, cluster),
-            None => Ok(Vec::new()),
-        }
+        self.ask(|now| now.days.last().map_or(Ok(Vec::new()), |day| times::checkpoints(day, cluster)))
     }
 
     fn cursor(&self, consumer: &str) -> Result<Option<ConsumerCursor>, StoreError> {
-        match self.now()?.days.last() {
-            Some(day) => times::cursor(day, consumer),
-            None => Ok(None),
-        }
+        self.ask(|now| now.days.last().map_or(Ok(None), |day| times::cursor(day, consumer)))
     }
 
-    fn retain(&self, _policy: &RetentionPolicy, _now: Timestamp) -> Result<Retained, StoreError> {
-        Ok(Retained::default())
+    fn clusters(&self) -> Result<Vec<ClusterId>, StoreError> {
+        self.ask(known::clusters)
+    }
+
+    fn types(&self) -> Result<Vec<ResourceType>, StoreError> {
+        self.ask(known::types)
+    }
+
+    fn retain(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<Retained, StoreError> {
+        self.remove_days(policy, now)
     }
 
     fn segments(&self) -> Result<Vec<SegmentSummary>, StoreError> {
-        Ok(Vec::new())
+        self.ask(|now| self.summaries(now))
+    }
+}
+
+impl Exporting for SqliteJournal {
+    fn positions(&self) -> Result<Positions, StoreError> {
+        // Holding the writer keeps the newest day as it is between the two reads; another process's journal is read in one transaction.
+        let held = self.writer.as_ref().map(hold);
+        let positions = self.ask(|now| now.days.last().map_or(Ok(Positions::default()), |day| times::positions(now, day)));
+        drop(held);
+        positions
     }
 }

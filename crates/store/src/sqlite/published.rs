@@ -18,8 +18,6 @@ pub(super) struct Published {
     pub(super) days: Arc<[Arc<Day>]>,
     pub(super) watermark: u64,
     pub(super) last_at: Option<Timestamp>,
-    /// The first position this journal ever gave: with an older oldest one nothing was removed.
-    pub(super) first_ever: u64,
 }
 
 impl Published {
@@ -37,8 +35,9 @@ impl Published {
         (first <= last).then(|| (day.key(first), day.key(last)))
     }
 
-    /// Index of the newest day that has records at or below a position.
+    /// Index of the newest day that has records at or below a position; before the first record it is the oldest day, for its base.
     pub(super) fn day_index(&self, seq: u64) -> Option<usize> {
-        self.days.iter().rposition(|day| day.span().is_some_and(|span| span.first_seq <= seq.min(self.watermark)))
+        let began = |day: &Arc<Day>| day.span().is_some_and(|span| span.first_seq <= seq.min(self.watermark));
+        self.days.iter().rposition(began).or_else(|| self.days.iter().position(|day| day.span().is_some()))
     }
 }

@@ -68,7 +68,7 @@ fn asked_range(published: &Published, query: &ReadQuery) -> Result<Option<SeqRan
         continued_below.or((query.range.last < oldest.seq).then_some(query.range.last))
     };
     match asked {
-        Some(asked) if oldest.seq > Seq(published.first_ever) => Err(StoreError::Gone { asked: asked.0, oldest }),
+        Some(asked) if oldest.seq > Seq(1) => Err(StoreError::Gone { asked: asked.0, oldest }),
         _ => Ok((first <= last).then_some(SeqRange { first, last })),
     }
 }

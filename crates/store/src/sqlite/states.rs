@@ -20,10 +20,10 @@ use super::view::View;
 use crate::codec::header::Facts;
 use crate::journal::{BodyDetail, Head, ObjectsPage, StoreError};
 
-/// States of positions that retention took cannot be told any more.
+/// States of positions that retention took cannot be told any more, but for the last of them: it is what the base holds.
 pub(super) fn refuse_gone(published: &Published, at: Seq) -> Result<(), StoreError> {
     match published.oldest() {
-        Some(oldest) if oldest.seq > Seq(published.first_ever) && at < oldest.seq => Err(StoreError::Gone { asked: at.0, oldest }),
+        Some(oldest) if at.0.saturating_add(1) < oldest.seq.0 => Err(StoreError::Gone { asked: at.0, oldest }),
         _ => Ok(()),
     }
 }

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use proreus_model::{ClusterId, Seq, WatchScope};
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::day::Day;
 use super::fault::OrFail;
@@ -12,6 +12,7 @@ use super::published::Published;
 use super::recover::time;
 use super::view::View;
 use crate::journal::{Checkpoint, ConsumerCursor, StoreError};
+use crate::stream::Positions;
 
 /// First position recorded at or after a time; one past the watermark when there is none.
 pub(super) fn seq_at(published: &Published, at: Timestamp) -> Result<Seq, StoreError> {
@@ -43,9 +44,24 @@ pub(super) fn seq_at(published: &Published, at: Timestamp) -> Result<Seq, StoreE
     Ok(Seq(published.watermark + 1))
 }
 
+/// Every watch and consumer position, with a watermark that is not below what they speak of.
+pub(super) fn positions(published: &Published, day: &Day) -> Result<Positions, StoreError> {
+    let connection = day.borrow()?;
+    let step = "failed to read positions";
+    connection.execute_batch("BEGIN").or_fail(&day.place, step)?;
+    let checkpoints = read_checkpoints(day, &connection, &ClusterId::default())?;
+    let cursors = read_cursors(day, &connection)?;
+    let last: Option<i64> = connection.query_row("SELECT max(p) FROM records", [], |row| row.get(0)).or_fail(&day.place, step)?;
+    let watermark = last.filter(|key| *key >= day.room).map_or(published.watermark, |key| day.seq(key));
+    Ok(Positions { watermark: Seq(watermark), checkpoints, cursors })
+}
+
 /// Watch positions of a cluster, or of all.
 pub(super) fn checkpoints(day: &Day, cluster: &ClusterId) -> Result<Vec<Checkpoint>, StoreError> {
-    let connection = day.borrow()?;
+    read_checkpoints(day, &*day.borrow()?, cluster)
+}
+
+fn read_checkpoints(day: &Day, connection: &Connection, cluster: &ClusterId) -> Result<Vec<Checkpoint>, StoreError> {
     let step = "failed to read watch positions";
     let sql = "SELECT cluster, api_group, resource, version, at FROM checkpoints ORDER BY cluster, api_group, resource";
     let mut statement = connection.prepare_cached(sql).or_fail(&day.place, step)?;
@@ -68,7 +84,10 @@ fn read_cursor(row: &Row<'_>) -> rusqlite::Result<ConsumerCursor> {
 
 /// Every consumer's position.
 pub(super) fn cursors(day: &Day) -> Result<Vec<ConsumerCursor>, StoreError> {
-    let connection = day.borrow()?;
+    read_cursors(day, &*day.borrow()?)
+}
+
+fn read_cursors(day: &Day, connection: &Connection) -> Result<Vec<ConsumerCursor>, StoreError> {
     let step = "failed to read consumer positions";
     let mut statement =
         connection.prepare_cached("SELECT consumer, seq, state FROM cursors ORDER BY consumer").or_fail(&day.place, step)?;

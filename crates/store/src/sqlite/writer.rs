@@ -84,7 +84,7 @@ impl Writer {
 
     /// This moment, for readers.
     pub(super) fn published(&self) -> Published {
-        Published { days: self.days.clone().into(), watermark: self.last_seq, last_at: self.last_at, first_ever: self.identity.first }
+        Published { days: self.days.clone().into(), watermark: self.last_seq, last_at: self.last_at }
     }
 
     /// Takes over as the writer.
@@ -196,7 +196,7 @@ impl Writer {
     }
 
     /// The file of a day, open for writing; made if it is not there.
-    fn open_on(&mut self, date: Date, next_seq: u64) -> Result<&mut OpenDay, StoreError> {
+    pub(super) fn open_on(&mut self, date: Date, next_seq: u64) -> Result<&mut OpenDay, StoreError> {
         let is_open = self.open.as_ref().is_some_and(|open| open.day.date == date);
         if !is_open {
             let newest = self.days.last().map(|day| day.date);

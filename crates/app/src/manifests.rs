@@ -1,0 +1,78 @@
+//! The Kubernetes manifests that run Proreus in a cluster, as text.
+//!
+//! Pure: the bearer token comes as an option, made by whoever has randomness; the same options give the same bytes. Not here: flags (`cli`),
+//! the image (`deploy/Dockerfile`), talking to a cluster: what is rendered is piped into `kubectl apply`.
+//!
+//! Options are types that hold nothing YAML could misread, so filling them into a template cannot change its shape.
+
+mod options;
+mod recording;
+
+pub use options::{BearerToken, DnsName, ImageReference, NamespaceName, OptionError, StorageQuantity, WorkloadName};
+pub use recording::SecretAccess;
+
+/// What the manifests depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestOptions {
+    /// Where everything namespaced goes.
+    pub namespace: NamespaceName,
+    /// Whether the namespace itself is among the documents; left out, it has to be there already.
+    pub creates_namespace: bool,
+    /// Name of the StatefulSet and of all that belongs to it.
+    pub name: WorkloadName,
+    /// The image to run.
+    pub image: ImageReference,
+    /// Size of the journal's volume; the journal keeps itself below 90 % of it.
+    pub storage: StorageQuantity,
+    /// StorageClass of the volume; `None` for the cluster's default.
+    pub storage_class: Option<DnsName>,
+    /// Days a change is kept, unless the volume is too small for them.
+    pub retention_days: u32,
+    /// The bearer token that callers send; `None` leaves the Secret out, and one of the same name has to be there already.
+    pub token: Option<BearerToken>,
+    /// Whether changes of Secrets are recorded, their values redacted.
+    pub secrets: SecretAccess,
+}
+
+/// Port on which the pod and the Service listen: the older service's, so that its clients find us.
+const PORT: u16 = 8080;
+
+/// The journal's share of its volume: the rest is for the day being rewritten, which exists twice while that lasts.
+const JOURNAL_PERCENT: u64 = 90;
+
+const NAMESPACE: &str = include_str!("manifests/templates/namespace.yaml");
+const ACCOUNT: &str = include_str!("manifests/templates/account.yaml");
+const CONFIG: &str = include_str!("manifests/templates/config.yaml");
+const TOKENS: &str = include_str!("manifests/templates/tokens.yaml");
+const WORKLOAD: &str = include_str!("manifests/templates/workload.yaml");
+
+/// Every document, in the order in which they can be applied, as one multi-document YAML text.
+pub fn render(options: &ManifestOptions) -> String {
+    let namespace = options.creates_namespace.then_some(NAMESPACE);
+    let tokens = options.token.as_ref().map(|_| TOKENS);
+    let role = recording::cluster_role(&options.secrets);
+    let templates = [namespace, Some(ACCOUNT), Some(role.as_str()), Some(CONFIG), tokens, Some(WORKLOAD)];
+    let texts: Vec<String> = templates.into_iter().flatten().map(|template| fill(template, options)).collect();
+    texts.join("---\n")
+}
+
+/// Puts the options in the places of a template, `${like_this}`.
+fn fill(template: &str, options: &ManifestOptions) -> String {
+    let storage_class = options.storage_class.as_ref().map_or(String::new(), |class| format!("storageClassName: \"{class}\"\n        "));
+    let places = [
+        ("${namespace}", options.namespace.to_string()),
+        ("${name}", options.name.to_string()),
+        ("${image}", options.image.to_string()),
+        ("${storage}", options.storage.to_string()),
+        ("${storage_class}", storage_class),
+        ("${retention_days}", options.retention_days.to_string()),
+        ("${max_disk_bytes}", (options.storage.bytes() / 100 * JOURNAL_PERCENT).to_string()),
+        ("${port}", PORT.to_string()),
+        ("${excluded_kinds}", recording::excluded_kinds(&options.secrets).to_owned()),
+        ("${token}", options.token.as_ref().map_or(String::new(), |token| token.reveal().to_owned())),
+    ];
+    places.iter().fold(template.to_owned(), |text, (place, value)| text.replace(place, value))
+}
+
+#[cfg(test)]
+mod tests;

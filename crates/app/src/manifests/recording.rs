@@ -1,0 +1,91 @@
+//! What Proreus may see: the ClusterRole, with or without Secrets.
+//!
+//! Pure. Only `list` and `watch`: these are what a recorder does. `get` on everything would also be a way into the kubelets
+//! (`nodes/proxy`) and the pods (`pods/exec` by websocket), so it is given for one object, by its name.
+
+use super::DnsName;
+
+/// Whether changes of Secrets are recorded. Their values never are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretAccess {
+    /// Everything that can be listed, now and later: new resource types need no change of the role.
+    Recorded,
+    /// Everything but Secrets. Permissions cannot be subtracted, so the groups are listed one by one.
+    Excluded {
+        /// API groups of custom resources to record besides the built-in ones, such as `example.com`.
+        custom_groups: Vec<DnsName>,
+    },
+}
+
+/// The listable types of the core group but `secrets`.
+const CORE: [&str; 14] = [
+    "configmaps",
+    "endpoints",
+    "events",
+    "limitranges",
+    "namespaces",
+    "nodes",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "pods",
+    "podtemplates",
+    "replicationcontrollers",
+    "resourcequotas",
+    "serviceaccounts",
+    "services",
+];
+
+/// The built-in groups beside the core. None of them holds Secrets.
+const GROUPS: [&str; 18] = [
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+];
+
+const ROLE: &str = include_str!("templates/role.yaml");
+const EVERYTHING: &str = include_str!("templates/rules-everything.yaml");
+const WITHOUT_SECRETS: &str = include_str!("templates/rules-without-secrets.yaml");
+
+/// The ClusterRole as a template of its own, with the rules in place.
+pub(super) fn cluster_role(secrets: &SecretAccess) -> String {
+    ROLE.replace("${recorded}", &recorded(secrets))
+}
+
+/// The lines of the configuration that keep Secrets from being asked for; empty when they are recorded.
+pub(super) fn excluded_kinds(secrets: &SecretAccess) -> &'static str {
+    match secrets {
+        SecretAccess::Recorded => "",
+        SecretAccess::Excluded { .. } => {
+            "\n    record:\n      # The role does not allow them either; without this line their watch would be reported as stale.\n      excludeKinds: [secrets]"
+        }
+    }
+}
+
+fn recorded(secrets: &SecretAccess) -> String {
+    match secrets {
+        SecretAccess::Recorded => EVERYTHING.to_owned(),
+        SecretAccess::Excluded { custom_groups } => {
+            let groups = GROUPS.iter().map(ToString::to_string).chain(custom_groups.iter().map(ToString::to_string));
+            WITHOUT_SECRETS.replace("${core}", &lines(CORE.iter().map(ToString::to_string))).replace("${groups}", &lines(groups))
+        }
+    }
+}
+
+fn lines(items: impl Iterator<Item = String>) -> String {
+    items.map(|item| format!("      - {item}\n")).collect()
+}

@@ -1,0 +1,107 @@
+//! An answer that says no: problem details for our own endpoints, plain text for the older service's two.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use proreus_api::Problem;
+use proreus_app::AppError;
+use proreus_app::access::Denied;
+
+use crate::limits::RETRY_AFTER_SECONDS;
+
+/// Media type of problem details.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Why a request is not answered as asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Problem details, with headers that belong to them.
+    Problem(Box<Problem>, Vec<(HeaderName, HeaderValue)>),
+    /// A sentence, as the older service answered.
+    Text(StatusCode, String),
+}
+
+impl Failure {
+    /// A parameter that will not do.
+    pub(crate) fn bad_parameter(name: &str, detail: impl Into<String>, allowed: impl Into<String>) -> Self {
+        Problem::bad_parameter(name, detail, allowed).into()
+    }
+
+    /// Too many at once.
+    pub(crate) fn overloaded(what: &str) -> Self {
+        let detail = format!("too many {what} at once");
+        let problem = Problem::new(503, "overloaded", "the server has as much to do as it takes on", detail, "try again in a moment");
+        Self::Problem(Box::new(problem), vec![(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))])
+    }
+
+    /// A question that took too long.
+    pub(crate) fn too_slow() -> Self {
+        let hint = "narrow the question by time, namespace or kind, or ask for a smaller page";
+        let problem = Problem::new(503, "too-slow", "the question took too long", "the journal did not answer in time", hint);
+        Self::Problem(Box::new(problem), vec![(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))])
+    }
+
+    /// A caller who is not let in.
+    pub(crate) fn denied(denied: Denied) -> Self {
+        let hint = match denied {
+            Denied::Missing => "send `Authorization: Bearer TOKEN` with a token from the server's token file",
+            Denied::Unknown => "check the token; it may have been withdrawn",
+            Denied::Unavailable => "try again in a moment; the server's log says why",
+        };
+        let challenge = match denied {
+            Denied::Missing => "Bearer realm=\"proreus\"",
+            Denied::Unknown => "Bearer realm=\"proreus\", error=\"invalid_token\"",
+            Denied::Unavailable => {
+                return Problem::new(503, "access-unavailable", "callers cannot be checked", denied.to_string(), hint).into();
+            }
+        };
+        let problem = Problem::new(401, "unauthorized", "a bearer token is needed", denied.to_string(), hint);
+        Self::Problem(Box::new(problem), vec![(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))])
+    }
+
+    /// A method that the path does not know.
+    pub(crate) fn method_not_allowed() -> Self {
+        let problem = Problem::new(405, "method-not-allowed", "the path does not know that method", "only reading is possible", "use GET");
+        Self::Problem(Box::new(problem), vec![(ALLOW, HeaderValue::from_static("GET,HEAD"))])
+    }
+
+    /// The problem, where it is one.
+    pub(crate) fn into_problem(self) -> Problem {
+        match self {
+            Self::Problem(problem, _) => *problem,
+            Self::Text(status, text) => Problem::new(status.as_u16(), "failed", "the request failed", text, "see the answer's text"),
+        }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem), Vec::new())
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Self {
+        let problem = Problem::from(&error);
+        if problem.status >= 500 {
+            tracing::error!(%error, "failed to answer a question");
+        }
+        problem.into()
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Problem(problem, headers) => {
+                let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let mut response = (status, Json(*problem)).into_response();
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+                response.headers_mut().extend(headers);
+                response
+            }
+            Self::Text(status, text) => (status, text).into_response(),
+        }
+    }
+}

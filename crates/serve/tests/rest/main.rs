@@ -1,0 +1,14 @@
+//! The REST API over an in-memory journal, asked in this process.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that does not hold")]
+
+#[path = "../shop/mod.rs"]
+mod shop;
+
+mod audit;
+mod changes;
+mod document;
+mod hosting;
+mod listening;
+mod objects;
+mod stream;
