@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proreus_app::demo::{Demo, DemoOptions, DemoReport};
 use proreus_app::playground::scenario;
 
-use super::grouped;
+use super::{grouped, size};
 use crate::failure::Failure;
 use crate::flags::DemoFlags;
 use crate::hosting::Host;
@@ -118,11 +118,4 @@ fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = text.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-+@%=:,".contains(letter));
     if plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-/// `1.9 MB`.
-pub(crate) fn size(bytes: u64) -> String {
-    let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
-    let unit = units.iter().find(|(_, of)| bytes as f64 >= *of);
-    unit.map_or_else(|| format!("{bytes} B"), |(name, of)| format!("{:.1} {name}", bytes as f64 / of))
 }
