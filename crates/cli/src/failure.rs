@@ -51,10 +51,8 @@ pub(crate) enum Failure {
     #[error("did not end within {} s after the signal", crate::signals::GRACE.as_secs())]
     Slow,
     /// The server answered, and said no.
-    #[error("{url} answered {status}: {problem}")]
+    #[error("{problem}")]
     Refused {
-        /// Where we asked.
-        url: String,
         /// HTTP status.
         status: u16,
         /// What the server said.
@@ -108,13 +106,33 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Usage { .. } | Self::Config(_) | Self::BadNews(_) => EXIT_REFUSED,
-            Self::App(error) => if error.is_refusal() { EXIT_REFUSED } else { EXIT_FAILED },
-            Self::Service(error) => if error.is_refusal() { EXIT_REFUSED } else { EXIT_FAILED },
-            Self::Demo(error) => if error.is_refusal() { EXIT_REFUSED } else { EXIT_FAILED },
+            Self::App(error) => {
+                if error.is_refusal() {
+                    EXIT_REFUSED
+                } else {
+                    EXIT_FAILED
+                }
+            }
+            Self::Service(error) => {
+                if error.is_refusal() {
+                    EXIT_REFUSED
+                } else {
+                    EXIT_FAILED
+                }
+            }
+            Self::Demo(error) => {
+                if error.is_refusal() {
+                    EXIT_REFUSED
+                } else {
+                    EXIT_FAILED
+                }
+            }
             // 4xx: our question; 429 and 408 are no fault of the question.
             Self::Refused { status, .. } if (400..500).contains(status) && !matches!(status, 408 | 429) => EXIT_REFUSED,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => EXIT_DONE,
-            Self::Refused { .. } | Self::Unreachable { .. } | Self::File { .. } | Self::Output(_) | Self::Host(_) | Self::Slow => EXIT_FAILED,
+            Self::Refused { .. } | Self::Unreachable { .. } | Self::File { .. } | Self::Output(_) | Self::Host(_) | Self::Slow => {
+                EXIT_FAILED
+            }
         }
     }
 

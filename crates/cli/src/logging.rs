@@ -10,7 +10,9 @@ use crate::run::Context;
 pub(crate) fn start(flags: &LogFlags, level: &str, context: &Context<'_, '_>) -> Result<(), Failure> {
     let env = |name: &str| (context.around.env)(name).filter(|value| !value.is_empty());
     let wanted = flags.log_level.clone().or_else(|| env("PROREUS_LOG_LEVEL")).unwrap_or_else(|| level.to_owned());
-    let filter: EnvFilter = wanted.parse().map_err(|_| usage(format!("`{wanted}` is no log level"), "write error, warn, info, debug, trace, or info,proreus_record=debug"))?;
+    let filter: EnvFilter = wanted
+        .parse()
+        .map_err(|_| usage(format!("`{wanted}` is no log level"), "write error, warn, info, debug, trace, or info,proreus_record=debug"))?;
     let format = match (flags.log_format, env("PROREUS_LOG_FORMAT").as_deref()) {
         (Some(format), _) => format,
         (None, Some("json")) => LogFormat::Json,

@@ -27,7 +27,9 @@ impl Progress {
         let bar = context.around.stderr_terminal.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REDRAWS));
             let template = format!("{what} {{bar:32.cyan/dim}} {{percent:>3}}%  {{human_pos}}/{{human_len}} {unit}  {{eta}} left");
-            bar.with_style(ProgressStyle::with_template(&template).map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("━╸─")))
+            bar.with_style(
+                ProgressStyle::with_template(&template).map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("━╸─")),
+            )
         });
         Self { what, unit, bar, told: Instant::now() }
     }

@@ -19,7 +19,8 @@ pub(crate) struct Signals {
 impl Signals {
     /// Takes over both signals.
     pub(crate) fn take() -> Result<Self, Failure> {
-        let take = |kind| signal(kind).map_err(|source| Failure::File { step: "cannot hear signals".to_owned(), source, hint: String::new() });
+        let take =
+            |kind| signal(kind).map_err(|source| Failure::File { step: "cannot hear signals".to_owned(), source, hint: String::new() });
         Ok(Self { term: take(SignalKind::terminate())?, int: take(SignalKind::interrupt())? })
     }
 

@@ -105,6 +105,9 @@ fn verbs(def: &ResourceDef) -> Vec<&'static str> {
     if def.traits.create_only {
         return vec!["create"];
     }
+    if def.is_custom() {
+        return vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+    }
     // Namespaces are never deleted as a collection.
     VERBS.iter().copied().filter(|verb| !(*verb == "deletecollection" && def.kind == "Namespace")).collect()
 }
@@ -138,7 +141,9 @@ fn subresources(def: &ResourceDef) -> Vec<Sub> {
         ("", "ServiceAccount") => out.push(other("token", "authentication.k8s.io", "v1", "TokenRequest", &["create"])),
         _ => {}
     }
-    out.sort_by_key(|sub| sub.name);
+    if !def.is_custom() {
+        out.sort_by_key(|sub| sub.name);
+    }
     out
 }
 

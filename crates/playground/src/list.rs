@@ -37,11 +37,8 @@ pub(crate) fn version(text: &str) -> Result<Option<u64>, ApiError> {
     match text {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| {
-            let about = crate::status::About { group: "meta.k8s.io", resource: "ListOptions", name: "" };
-            ApiError::invalid(
-                about,
-                &[Cause::invalid("resourceVersion", &text.into(), &format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))],
-            )
+            let why = format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
+            ApiError::bad_request(format!("invalid resource version: {why}"))
         }),
     }
 }
@@ -133,9 +130,7 @@ pub(crate) fn page(cluster: &Cluster, target: &Target, query: &Query) -> Result<
         None => cluster.store.scan(table, &target.namespace).cloned().collect(),
         Some(past) => past.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, object)| object.clone()).collect(),
     };
-    let behind = |object: &Arc<Object>| {
-        start.after.as_ref().is_none_or(|after| format!("{}\u{0}", key_of(object.namespace(), object.name())) > *after)
-    };
+    let behind = |object: &Arc<Object>| start.after.as_ref().is_none_or(|after| format!("{}\u{0}", key_of(object.namespace(), object.name())) > *after);
     let mut left = chosen.into_iter().filter(behind).filter(|object| selector.matches(object.value()));
     let items: Vec<Arc<Object>> = if limit == 0 { left.by_ref().collect() } else { left.by_ref().take(limit).collect() };
     let remaining = left.count();
@@ -152,8 +147,11 @@ pub(crate) fn page(cluster: &Cluster, target: &Target, query: &Query) -> Result<
 
 impl Page {
     /// The `metadata` of the list object.
-    pub(crate) fn metadata(&self) -> Value {
+    pub(crate) fn metadata(&self, custom: bool) -> Value {
         let mut out = json!({"resourceVersion": self.revision.to_string()});
+        if custom {
+            out["continue"] = "".into();
+        }
         if let Some(next) = &self.next {
             out["continue"] = next.clone().into();
         }

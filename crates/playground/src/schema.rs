@@ -79,7 +79,9 @@ const WHOLE: &[&str] = &[
     "dataSource",
     "requiredDuringSchedulingIgnoredDuringExecution",
     "roleRef",
-    "scaleTargetRef",
+    "ownerReferences",
+    "imagePullSecrets",
+    "secrets",
 ];
 
 /// Fields that would be whole by their name, but are not under these parents.
@@ -127,12 +129,7 @@ impl<'a> Schema<'a> {
             Self::Custom { node: Some(node), .. } => match node.get("x-kubernetes-list-type").and_then(Value::as_str) {
                 Some("set") => ListKind::Set,
                 Some("map") => ListKind::Keyed(
-                    node.get("x-kubernetes-list-map-keys")
-                        .and_then(Value::as_array)
-                        .into_iter()
-                        .flatten()
-                        .filter_map(Value::as_str)
-                        .collect(),
+                    node.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect(),
                 ),
                 Some(_) | None => ListKind::Atomic,
             },
@@ -159,10 +156,8 @@ impl<'a> Schema<'a> {
     pub(crate) fn is_whole(self) -> bool {
         match self {
             Self::BuiltIn { parent, field, .. } => WHOLE.contains(&field) && !NOT_WHOLE.contains(&(parent, field)),
-            Self::Meta { .. } => false,
-            Self::Custom { node, root } => {
-                !root && node.is_some_and(|node| node.get("x-kubernetes-map-type").and_then(Value::as_str) == Some("atomic"))
-            }
+            Self::Meta { field, .. } => field == "ownerReferences",
+            Self::Custom { node, root } => !root && node.is_some_and(|node| node.get("x-kubernetes-map-type").and_then(Value::as_str) == Some("atomic")),
         }
     }
 }

@@ -103,15 +103,15 @@ fn check_type(schema: &Value, value: &Value, path: &str) -> Option<Cause> {
 }
 
 fn check_at(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    if let Some(cause) = check_type(schema, value, path) {
-        causes.push(cause);
-        return;
-    }
+    let wrong_type = check_type(schema, value, path);
+    let fits = wrong_type.is_none();
+    causes.extend(wrong_type);
     if let Some(allowed) = schema.get("enum").and_then(Value::as_array).filter(|allowed| !allowed.contains(value)) {
         let allowed: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
         causes.push(Cause::unsupported(path, value, &allowed));
     }
     match value {
+        _ if !fits => {}
         Value::Object(map) => {
             for name in tree::items(schema, "/required").iter().filter_map(Value::as_str) {
                 if !map.contains_key(name) {

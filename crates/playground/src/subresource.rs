@@ -181,6 +181,9 @@ fn lines(cluster: &Cluster, wanted: &Wanted, from: usize) -> (String, usize) {
 fn log(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response, ApiError> {
     let now = shared.now();
     let world = shared.lock();
+    if tree::text(world.cluster.find(target)?.value(), "/spec/nodeName").is_empty() {
+        return Ok(response(StatusCode::NO_CONTENT, "text/plain", Body::empty()));
+    }
     let wanted = wanted(&world.cluster, target, call, now)?;
     let of = Of { namespace: &wanted.namespace, pod: &wanted.pod, container: &wanted.container, restart: wanted.restart };
     let total = world.cluster.logs.read(of).len();
@@ -227,7 +230,7 @@ fn evict(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiE
 fn bind(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiError> {
     let body = decoded(call)?;
     let node = tree::text(&body, "/target/name").to_owned();
-    shared.write(|world, _| {
+    shared.write(|world, now| {
         let pod = world.cluster.find(target)?;
         let bound = tree::text(pod.value(), "/spec/nodeName");
         if !bound.is_empty() {
@@ -236,6 +239,10 @@ fn bind(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiEr
         }
         let mut value = pod.value().clone();
         tree::put(&mut value, &["spec", "nodeName"], node);
+        let condition = json!({
+            "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": time::seconds(now),
+        });
+        tree::list_mut(&mut value, &["status", "conditions"]).push(condition);
         world.cluster.store.commit(&target.def.table, &target.key(), Some(value));
         Ok(())
     })?;

@@ -56,9 +56,7 @@ impl LineCutter {
             } else {
                 self.line.extend_from_slice(&part);
             }
-            if end.is_none() {
-                return None;
-            }
+            end?;
             let _newline = self.chunk.split_to(1);
             if self.skipped > 0 {
                 return Some(Piece::TooLarge { bytes: std::mem::take(&mut self.skipped) });

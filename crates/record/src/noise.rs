@@ -164,10 +164,8 @@ fn hash(node: &Node<'_>, active: &[&[Step]], hasher: &mut Sha256) {
             for (key, value) in members {
                 let below: Vec<&[Step]> = active
                     .iter()
-                    .filter_map(|path| {
-                        matches!(path.split_first(), Some((Step::Key(step), _)) if **step == **key)
-                            .then(|| path.get(1..).unwrap_or_default())
-                    })
+                    .filter(|path| matches!(path.first(), Some(Step::Key(step)) if **step == **key))
+                    .map(|path| path.get(1..).unwrap_or_default())
                     .collect();
                 if below.iter().any(|rest| rest.is_empty()) {
                     continue;

@@ -117,8 +117,8 @@ impl Queue {
                 }
                 Ok(Err(_closed)) => return Err(Closed),
                 Err(_elapsed) => match self.coalesce(entry) {
-                    Ok(()) => return Ok(()),
-                    Err(back) => entry = back,
+                    None => return Ok(()),
+                    Some(back) => entry = back,
                 },
             }
         }
@@ -136,11 +136,11 @@ impl Queue {
     }
 
     /// Puts the entry in the place of a waiting version of its object; gives it back if there is none.
-    fn coalesce(&self, mut entry: Entry) -> Result<(), Entry> {
-        let Some((scope, slot)) = key_of(&entry) else { return Err(entry) };
+    fn coalesce(&self, mut entry: Entry) -> Option<Entry> {
+        let Some((scope, slot)) = key_of(&entry) else { return Some(entry) };
         let mut waiting = self.lock();
-        let Some(former) = waiting.versions.get(&(scope.clone(), slot)).copied().filter(|_| is_update(&entry)) else { return Err(entry) };
-        let Some(former) = waiting.take_for(former, &scope, &entry) else { return Err(entry) };
+        let Some(former) = waiting.versions.get(&(scope.clone(), slot)).copied().filter(|_| is_update(&entry)) else { return Some(entry) };
+        let Some(former) = waiting.take_for(former, &scope, &entry) else { return Some(entry) };
         if let (Some(Record::Change(old)), Some(Record::Change(new))) = (&former.record, &mut entry.record) {
             merge(old, new);
         }
@@ -155,7 +155,7 @@ impl Queue {
         waiting.add(entry);
         drop(waiting);
         self.arrived.notify_one();
-        Ok(())
+        None
     }
 
     /// Waits until everything pushed before is durable.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proreus_api::Problem;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Type};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use crate::failure::PROBLEM_JSON;
@@ -104,16 +104,18 @@ pub(crate) struct AuditErrors;
 
 impl IntoResponses for AuditErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let mut all = PastErrors::responses();
-        let plain =
-            || ContentBuilder::new().schema(Some(utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::Type::String))).build();
+        let mut all = NamedErrors::responses();
+        let plain = || ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build();
         for (status, description) in [
             ("400", "A time, a limit, an order or a cursor cannot be read"),
-            ("404", "Nothing matches"),
+            ("404", "Nothing matches; as problem details for a path that is not served"),
             ("410", "The cursor can no longer be continued"),
-            ("500", "The journal cannot answer at the moment"),
+            ("500", "The journal cannot answer at the moment; as problem details for any other error of ours"),
         ] {
-            all.insert(status.to_owned(), ResponseBuilder::new().description(description).content("text/plain", plain()).build().into());
+            let response = ResponseBuilder::new().description(description).content("text/plain", plain());
+            let problem = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+            let response = if matches!(status, "404" | "500") { response.content(PROBLEM_JSON, problem()) } else { response };
+            all.insert(status.to_owned(), response.build().into());
         }
         all
     }

@@ -14,6 +14,10 @@ use crate::config::Settings;
 
 /// Between two looks: a small portion of background work each, so that appends never wait long.
 const TICK: Duration = Duration::from_millis(500);
+/// Longest stretch of background work at a time: appends wait at most for one small step of it.
+const TEND_BUDGET: Duration = Duration::from_millis(100);
+/// Between two stretches while there is more to do: room for the appends that waited.
+const BREATH: Duration = Duration::from_millis(20);
 /// Ticks between two passes of retention, while nothing presses.
 const RETENTION_TICKS: u64 = 120;
 
@@ -51,10 +55,22 @@ impl Keeper {
                 if tick.is_multiple_of(RETENTION_TICKS) || pressed {
                     self.retain();
                 }
+                let more = self.tend();
                 tick += 1;
-                std::thread::sleep(TICK);
+                std::thread::sleep(if more { BREATH } else { TICK });
             }
         })
+    }
+
+    /// Whether there is more to do at once.
+    fn tend(&self) -> bool {
+        match self.journal.tend(TEND_BUDGET) {
+            Ok(tended) => tended.more,
+            Err(error) => {
+                tracing::error!(%error, "background work on the journal failed; the next pass tries again");
+                false
+            }
+        }
     }
 
     fn retain(&self) {

@@ -55,7 +55,8 @@ pub(crate) async fn run(flags: &DemoFlags, context: &mut Context<'_, '_>) -> Res
     if let (Some(host), Ok(true)) = (&mut host, &played) {
         let address = host.address();
         context.note(&format!("the story is told; answering on http://{address} until Ctrl-C"));
-        suggest(&format!("--server http://{address}"), context)?;
+        // The journal's files, because their present is the story's and not ours.
+        suggest(&format!("--data-dir {}", shell_word(&data_dir)), context);
         host.during(signals.next()).await?;
     }
     let report = signals
@@ -96,11 +97,13 @@ fn show(report: &DemoReport, format: Format, context: &mut Context<'_, '_>) -> R
     let bytes = format!("{} as JSON, {} stored, {times:.1} times smaller", size(report.bytes.raw), size(report.bytes.stored));
     writeln!(out, "{}", fact("bytes", &bytes))?;
     writeln!(out, "{}", fact("journal", &report.data_dir))?;
-    suggest(&format!("--data-dir {}", shell_word(Path::new(&report.data_dir))), context)
+    out.flush()?;
+    suggest(&format!("--data-dir {}", shell_word(Path::new(&report.data_dir))), context);
+    Ok(())
 }
 
 /// Three commands to try next.
-fn suggest(source: &str, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+fn suggest(source: &str, context: &mut Context<'_, '_>) {
     let commands = ["changes --kind Deployment,Pod,Node", "history deploy/web -n shop", "get pods -n shop --at 5m"];
     let told: io::Result<()> = (|| {
         writeln!(context.around.stderr, "try next:")?;
@@ -108,7 +111,6 @@ fn suggest(source: &str, context: &mut Context<'_, '_>) -> Result<(), Failure> {
     })();
     // Whoever closed stderr does not want to hear it.
     drop(told);
-    Ok(())
 }
 
 /// A path as a shell takes it.

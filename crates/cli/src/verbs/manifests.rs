@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use proreus_app::manifests::{BearerToken, ManifestOptions, OptionError, SecretAccess, render};
 
+use rand::TryRng as _;
+
 use crate::failure::Failure;
 use crate::flags::ManifestsFlags;
 use crate::run::Context;
@@ -31,7 +33,8 @@ pub(crate) fn run(flags: &ManifestsFlags, context: &mut Context<'_, '_>) -> Resu
 }
 
 fn parse<T: FromStr<Err = OptionError>>(flag: &str, text: &str) -> Result<T, Failure> {
-    let usage = |error: &dyn Display, allowed: &str| Failure::Usage { problem: format!("{flag}: {error}"), hint: format!("give {allowed}") };
+    let usage =
+        |error: &dyn Display, allowed: &str| Failure::Usage { problem: format!("{flag}: {error}"), hint: format!("give {allowed}") };
     text.parse().map_err(|error: OptionError| usage(&format!("`{}` is no {}", error.found, error.what), error.allowed))
 }
 

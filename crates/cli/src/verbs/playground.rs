@@ -14,7 +14,10 @@ const DEFAULT_LOG_LEVEL: &str = "info";
 pub(crate) async fn run(flags: &PlaygroundFlags, context: &mut Context<'_, '_>) -> Result<(), Failure> {
     crate::logging::start(&flags.log, DEFAULT_LOG_LEVEL, context)?;
     if !(flags.speed.is_finite() && flags.speed > 0.0) {
-        return Err(Failure::Usage { problem: format!("--speed is `{}`", flags.speed), hint: "give a number above 0, such as 10".to_owned() });
+        return Err(Failure::Usage {
+            problem: format!("--speed is `{}`", flags.speed),
+            hint: "give a number above 0, such as 10".to_owned(),
+        });
     }
     let mut signals = Signals::take()?;
     let inputs = PlaygroundInputs { listen: flags.listen, speed: flags.speed, scenario: scenario(None, None)? };

@@ -61,8 +61,8 @@ pub(super) fn of(kind: &str, known: bool, object: &Value, now: Timestamp) -> Vec
         "EndpointSlice" => endpoint_slice(object, now),
         "Ingress" => ingress(object, now),
         "Namespace" => vec![name(), text(object, "/status/phase"), age()],
-        "ConfigMap" => vec![name(), (count(object, "/data") + count(object, "/binaryData")).to_string().into(), age()],
-        "Secret" => vec![name(), text(object, "/type"), count(object, "/data").to_string().into(), age()],
+        "ConfigMap" => vec![name(), (count(object, "/data") + count(object, "/binaryData")).into(), age()],
+        "Secret" => vec![name(), text(object, "/type"), count(object, "/data").into(), age()],
         "Lease" => vec![name(), text(object, "/spec/holderIdentity"), age()],
         "PodDisruptionBudget" => {
             let bound = |pointer: &str| object.pointer(pointer).map_or_else(|| "N/A".to_owned(), plain);
@@ -120,8 +120,8 @@ fn workload(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
         "Deployment" => vec![
             name,
             of("/status/readyReplicas", "/spec/replicas"),
-            digits(object, "/status/updatedReplicas"),
-            digits(object, "/status/availableReplicas"),
+            number(object, "/status/updatedReplicas"),
+            number(object, "/status/availableReplicas"),
             age,
         ],
         "StatefulSet" => vec![name, of("/status/readyReplicas", "/spec/replicas"), age],
@@ -300,8 +300,8 @@ fn autoscaler(object: &Value, now: Timestamp) -> Vec<Value> {
         reference.into(),
         join(targets.iter().map(String::as_str)),
         digits(object, "/spec/minReplicas"),
-        digits(object, "/spec/maxReplicas"),
-        digits(object, "/status/currentReplicas"),
+        number(object, "/spec/maxReplicas"),
+        number(object, "/status/currentReplicas"),
         age(object, now),
     ]
 }

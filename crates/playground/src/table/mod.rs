@@ -57,7 +57,7 @@ const COLUMNS: &[(&str, &str)] = &[
     (
         "Event",
         "Last Seen:string, Type:string, Reason:string, Object:string, Subobject:string*, Source:string*, Message:string, First Seen:string*, \
-         Count:string*, Name:string*",
+         Count:string*, Name:string:name*",
     ),
     ("Namespace", "Name:string:name, Status:string, Age:string"),
     ("Secret", "Name:string:name, Type:string, Data:string, Age:string"),

@@ -98,11 +98,16 @@ fn full() -> Parameter {
     flag("full", "Whether the objects themselves are wanted.")
 }
 
-fn seq(name: &str, description: &str) -> Parameter {
+fn seq(name: &str, description: &str, example: u64) -> Parameter {
     let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_SEQ)).build();
-    let mut parameter = parameter(name, description, schema);
-    parameter.required = Required::True;
-    parameter
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::True)
+        .description(Some(description))
+        .schema(Some(schema))
+        .example(Some(example.into()))
+        .build()
 }
 
 fn place() -> Vec<Parameter> {
@@ -199,7 +204,7 @@ table!(
 table!(
     /// Of `/api/v1/diff`.
     DiffParameters,
-    vec![seq("from", "Position of the one change."), seq("to", "Position of the other change, of the same object.")]
+    vec![seq("from", "Position of the one change.", 2), seq("to", "Position of the other change, of the same object.", 3)]
 );
 table!(
     /// Of `/api/v1/state`.
@@ -215,25 +220,34 @@ table!(
     /// Of the older service's `/api/v1/events`.
     AuditParameters,
     vec![
-        parameter("start", "Recorded at or after, RFC 3339.", date_time()),
-        parameter("end", "Recorded at or before, RFC 3339.", date_time()),
+        parameter("start", "Recorded at or after, RFC 3339.", or_empty(date_time())),
+        parameter("end", "Recorded at or before, RFC 3339.", or_empty(date_time())),
         parameter("namespace", "Namespace, exact; `_` or `-` is the cluster scope.", text().build()),
         parameter("resourceType", "Lower-case plural, exact.", text().build()),
         parameter("resourceName", "Name, exact.", text().build()),
         parameter("verb", "`create`, `update` or `delete`; any other matches nothing.", text().build()),
         parameter("user", "`system:k8s-watcher`; any other matches nothing.", text().build()),
+        parameter("limit", "Most items; one that is no number is an error, one out of range means the configured most.", or_empty(integer())),
+        parameter("order", "Oldest first (`asc`, as ever) or newest first.", text().enum_values(Some(["asc", "desc", ""])).build()),
         parameter(
-            "limit",
-            "Most items; one that is no number is an error, one out of range means the configured most.",
-            ObjectBuilder::new().schema_type(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))).build()
+            "cursor",
+            "Continue there: the `cursor` of a `Link`.",
+            or_empty(text().pattern(Some(CURSOR_PATTERN)).build())
         ),
-        order(),
-        cursor(CURSOR_PATTERN),
     ]
 );
 
 /// Every kind of mark by its wire text.
 pub(crate) const MARK_KINDS: [&str; 8] = ["watchStarted", "synced", "stale", "gap", "stopped", "configChanged", "clockStepped", "refused"];
+
+/// The older service took an empty value for none.
+fn or_empty(schema: Object) -> Schema {
+    Schema::AnyOf(AnyOfBuilder::new().item(schema).item(text().max_length(Some(0)).build()).build())
+}
+
+fn integer() -> Object {
+    ObjectBuilder::new().schema_type(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))).build()
+}
 
 fn date_time() -> Object {
     text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build()

@@ -41,7 +41,7 @@ pub(crate) async fn events(
     Extension(asker): Extension<LetIn>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let parameters = Parameters::lenient(query.as_deref())?;
+    let parameters = Parameters::lenient(query.as_deref()).map_err(as_text)?;
     let question = question(&parameters, shared.app.max_query_limit)?;
     let asked = move |app: &proreus_app::Application| {
         let answer = app.questions.audit_events(&question, &asker.caller.access)?;
@@ -64,9 +64,9 @@ pub(crate) async fn events(
 /// Everything of one object, with the Events about it.
 #[utoipa::path(get, path = "/api/v1/events/{namespace}/{resourceType}/{name}", tag = "events", security(("bearer" = [])),
     params(
-        ("namespace" = String, Path, description = "Namespace; `_` or `-` is the cluster scope"),
-        ("resourceType" = String, Path, description = "Lower-case plural, exact"),
-        ("name" = String, Path, description = "Name, exact")
+        ("namespace" = String, Path, description = "Namespace; `_` or `-` is the cluster scope", example = "shop"),
+        ("resourceType" = String, Path, description = "Lower-case plural, exact", example = "pods"),
+        ("name" = String, Path, description = "Name, exact", example = "web-1")
     ),
     responses(
         AuditErrors,

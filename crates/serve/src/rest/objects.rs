@@ -52,10 +52,10 @@ pub(crate) fn parts<T>(path: Result<Path<T>, PathRejection>) -> Result<T, Failur
 /// One object at a moment.
 #[utoipa::path(get, path = "/api/v1/objects/{group}/{kind}/{namespace}/{name}", tag = "objects", security(("bearer" = [])),
     params(
-        ("group" = String, Path, description = "API group, or `core`"),
-        ("kind" = String, Path, description = "Kind, plural, singular or short name, in any case"),
-        ("namespace" = String, Path, description = "Namespace, or `_` for the cluster scope"),
-        ("name" = String, Path, description = "Name"),
+        ("group" = String, Path, description = "API group, or `core`", example = "apps"),
+        ("kind" = String, Path, description = "Kind, plural, singular or short name, in any case", example = "Deployment"),
+        ("namespace" = String, Path, description = "Namespace, or `_` for the cluster scope", example = "shop"),
+        ("name" = String, Path, description = "Name", example = "web"),
         ObjectParameters
     ),
     responses((status = 200, body = ObjectAtTime), NamedErrors))]
@@ -79,10 +79,10 @@ pub(crate) async fn object(
 /// The history of one object, through every incarnation, with its changed fields.
 #[utoipa::path(get, path = "/api/v1/objects/{group}/{kind}/{namespace}/{name}/history", tag = "objects", security(("bearer" = [])),
     params(
-        ("group" = String, Path, description = "API group, or `core`"),
-        ("kind" = String, Path, description = "Kind, plural, singular or short name, in any case"),
-        ("namespace" = String, Path, description = "Namespace, or `_` for the cluster scope"),
-        ("name" = String, Path, description = "Name"),
+        ("group" = String, Path, description = "API group, or `core`", example = "apps"),
+        ("kind" = String, Path, description = "Kind, plural, singular or short name, in any case", example = "Deployment"),
+        ("namespace" = String, Path, description = "Namespace, or `_` for the cluster scope", example = "shop"),
+        ("name" = String, Path, description = "Name", example = "web"),
         HistoryParameters
     ),
     responses((status = 200, body = ChangePage), NamedErrors))]

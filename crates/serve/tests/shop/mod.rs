@@ -22,12 +22,12 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// The moment at which the shop's past begins.
-pub const BEGIN: &str = "2026-11-21T08:00:00Z";
+pub(crate) const BEGIN: &str = "2026-11-21T08:00:00Z";
 /// The token that the guarded shop accepts.
-pub const TOKEN: &str = "correct-horse-battery";
+pub(crate) const TOKEN: &str = "correct-horse-battery";
 
 /// `BEGIN` and so many seconds.
-pub fn time(second: i64) -> Timestamp {
+pub(crate) fn time(second: i64) -> Timestamp {
     BEGIN.parse::<Timestamp>().unwrap().checked_add(SignedDuration::from_secs(second)).unwrap()
 }
 
@@ -75,21 +75,21 @@ impl RecordingBoard for Board {
 }
 
 /// A served journal.
-pub struct Shop {
-    pub journal: Arc<MemoryJournal>,
-    pub app: Arc<Application>,
-    pub router: Router,
-    pub shutdown: CancellationToken,
+pub(crate) struct Shop {
+    pub(crate) journal: Arc<MemoryJournal>,
+    pub(crate) app: Arc<Application>,
+    pub(crate) router: Router,
+    pub(crate) shutdown: CancellationToken,
     epoch: WriterEpoch,
     moved: watch::Sender<Seq>,
     second: Mutex<i64>,
 }
 
 /// What differs from shop to shop.
-pub struct Setup {
-    pub door: Authenticator,
-    pub exposure: Exposure,
-    pub max_query_limit: usize,
+pub(crate) struct Setup {
+    pub(crate) door: Authenticator,
+    pub(crate) exposure: Exposure,
+    pub(crate) max_query_limit: usize,
 }
 
 impl Default for Setup {
@@ -99,22 +99,22 @@ impl Default for Setup {
 }
 
 /// A change to record.
-pub struct Step<'a> {
-    pub verb: Verb,
-    pub group: &'a str,
-    pub kind: &'a str,
-    pub resource: &'a str,
-    pub namespace: &'a str,
-    pub name: &'a str,
-    pub uid: &'a str,
-    pub manager: Option<&'a str>,
-    pub regarding: Option<&'a str>,
-    pub fields: Value,
+pub(crate) struct Step<'a> {
+    pub(crate) verb: Verb,
+    pub(crate) group: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) resource: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) uid: &'a str,
+    pub(crate) manager: Option<&'a str>,
+    pub(crate) regarding: Option<&'a str>,
+    pub(crate) fields: Value,
 }
 
 impl Shop {
     /// Nothing recorded yet.
-    pub fn empty(setup: Setup) -> Self {
+    pub(crate) fn empty(setup: Setup) -> Self {
         let journal = Arc::new(MemoryJournal::new());
         let epoch = journal.begin_epoch().unwrap();
         let (moved, watermark) = watch::channel(Seq(0));
@@ -134,14 +134,14 @@ impl Shop {
     }
 
     /// Eleven records of a rollout: see `fill`.
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let shop = Self::empty(Setup::default());
         shop.fill();
         shop
     }
 
     /// The same, behind a door that knows `TOKEN`.
-    pub fn guarded() -> (Self, tempfile::NamedTempFile) {
+    pub(crate) fn guarded() -> (Self, tempfile::NamedTempFile) {
         let tokens = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(tokens.path(), format!("alice:{TOKEN}\n")).unwrap();
         let door = Authenticator::Tokens(TokenFile::open(tokens.path().to_owned()).unwrap());
@@ -151,7 +151,7 @@ impl Shop {
     }
 
     /// Appends records, each one second after the last.
-    pub fn append(&self, records: Vec<Record>) -> Seq {
+    pub(crate) fn append(&self, records: Vec<Record>) -> Seq {
         let mut second = self.second.lock().unwrap();
         let stamped = records.into_iter().map(|mut record| {
             *second += 1;
@@ -167,11 +167,11 @@ impl Shop {
         watermark
     }
 
-    pub fn record(&self, step: Step<'_>) -> Seq {
+    pub(crate) fn record(&self, step: Step<'_>) -> Seq {
         self.append(vec![Record::Change(change(step))])
     }
 
-    pub fn mark(&self, kind: MarkKind, resource: &str) -> Seq {
+    pub(crate) fn mark(&self, kind: MarkKind, resource: &str) -> Seq {
         self.append(vec![Record::Mark(Mark {
             seq: Seq(0),
             recorded_at: time(0),
@@ -185,7 +185,7 @@ impl Shop {
     /// 1 mark, 2 Deployment web created, 3 its image replaced, 4 Pod web-1 (p1) created, 5 an Event about p1, 6 p1 deleted, 7 Pod web-1 (p2)
     /// created, 8 Node n1 created, 9 Secret created by another manager, 10 Pod web-1 in another namespace, 11 an Event of the newer API about
     /// p2.
-    pub fn fill(&self) {
+    pub(crate) fn fill(&self) {
         self.mark(MarkKind::Synced, "pods");
         let web = |verb, image: &str| Step {
             group: "apps",
@@ -220,11 +220,11 @@ impl Shop {
     }
 
     /// Asks with GET.
-    pub async fn get(&self, uri: &str) -> Answer {
+    pub(crate) async fn get(&self, uri: &str) -> Answer {
         self.send(Request::get(uri).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
@@ -232,25 +232,25 @@ impl Shop {
     }
 
     /// The 200 JSON of `uri`.
-    pub async fn json(&self, uri: &str) -> Value {
+    pub(crate) async fn json(&self, uri: &str) -> Value {
         let answer = self.get(uri).await;
         assert_eq!(answer.status, StatusCode::OK, "{uri}: {}", answer.text);
         answer.json()
     }
 
     /// The positions of a page.
-    pub async fn seqs(&self, uri: &str) -> Vec<u64> {
+    pub(crate) async fn seqs(&self, uri: &str) -> Vec<u64> {
         seqs(&self.json(uri).await["items"])
     }
 }
 
 /// The positions of changes, marks or audit events.
-pub fn seqs(items: &Value) -> Vec<u64> {
+pub(crate) fn seqs(items: &Value) -> Vec<u64> {
     items.as_array().unwrap().iter().map(|item| item["seq"].as_u64().unwrap()).collect()
 }
 
 /// A pod's step.
-pub fn pod<'a>(verb: Verb, namespace: &'a str, name: &'a str, uid: &'a str) -> Step<'a> {
+pub(crate) fn pod<'a>(verb: Verb, namespace: &'a str, name: &'a str, uid: &'a str) -> Step<'a> {
     Step {
         verb,
         group: "",
@@ -303,18 +303,18 @@ fn change(step: Step<'_>) -> Change {
 }
 
 /// What came back.
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }

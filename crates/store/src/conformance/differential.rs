@@ -165,7 +165,7 @@ fn sweep(condition: &str, engine: &dyn Journal, model: &dyn Journal) -> Result<(
         both("pages", &|journal| follow(journal, query.clone()))?;
     }
     both("clusters", &|journal| format!("{:?}", journal.clusters()))?;
-    both("types", &|journal| format!("{:?}", journal.types()))?;
+    both("types", &types)?;
     both("checkpoints", &|journal| format!("{:?}", journal.checkpoints(&"".into())))?;
     both("cursors", &|journal| format!("{:?}", histories::CONSUMERS.map(|consumer| journal.cursor(consumer).ok())))?;
     both("heads", &|journal| format!("{:#?}", journal.heads(&WatchScope::default())))?;
@@ -251,6 +251,13 @@ fn objects(
         }
         Err(error) => error.to_string(),
     }
+}
+
+/// Types without their version: which one was seen last is told as well as a base remembers it.
+fn types(journal: &dyn Journal) -> String {
+    let types = journal.types().expect("types are known");
+    let told = types.iter().map(|of| format!("{} {} {} {}", of.group, of.kind, of.resource, of.namespaced));
+    told.collect::<Vec<_>>().join("\n")
 }
 
 fn segments(journal: &dyn Journal) -> String {
