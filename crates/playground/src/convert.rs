@@ -91,7 +91,8 @@ fn autoscaler_to_v1(value: &mut Value) {
 
 fn autoscaler_from_v1(value: &mut Value) {
     if let Some(target) = tree::take(value, &["spec", "targetCPUUtilizationPercentage"]) {
-        let metric = json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": target}}}]);
+        let metric =
+            json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": target}}}]);
         tree::put(value, &["spec", "metrics"], metric);
     }
     tree::take(value, &["status", "currentCPUUtilizationPercentage"]);

@@ -87,7 +87,8 @@ fn priority(version: &str) -> (u8, u64, u64) {
         match stage {
             "" => Some((3, major, 0)),
             _ => {
-                let (rank, minor) = stage.strip_prefix("beta").map(|minor| (2, minor)).or_else(|| stage.strip_prefix("alpha").map(|minor| (1, minor)))?;
+                let (rank, minor) =
+                    stage.strip_prefix("beta").map(|minor| (2, minor)).or_else(|| stage.strip_prefix("alpha").map(|minor| (1, minor)))?;
                 Some((rank, major, minor.parse().ok()?))
             }
         }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ::http::{Method, StatusCode};
 use axum::body::Body;
 use axum::response::Response;
-use ::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::http::{Call, json_answer, response};
@@ -94,7 +94,7 @@ fn group_value(group: &str, versions: &[&str]) -> Value {
     let of = |version: &&str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
     json!({
         "name": group,
-        "versions": versions.iter().map(|version| of(version)).collect::<Vec<_>>(),
+        "versions": versions.iter().map(of).collect::<Vec<_>>(),
         "preferredVersion": versions.first().map(of),
     })
 }
@@ -217,7 +217,8 @@ fn aggregated_resource(def: &ResourceDef, version: &str) -> Value {
     let subs: Vec<Value> = subresources(def)
         .iter()
         .map(|sub| {
-            let response = if sub.version.is_empty() { kind(&def.group, version, &sub.kind) } else { kind(sub.group, sub.version, &sub.kind) };
+            let response =
+                if sub.version.is_empty() { kind(&def.group, version, &sub.kind) } else { kind(sub.group, sub.version, &sub.kind) };
             json!({"subresource": sub.name, "responseKind": response, "verbs": sub.verbs})
         })
         .collect();

@@ -5,11 +5,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use ::http::{HeaderMap, Method, Request, StatusCode, header};
+use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use axum::Router;
-use ::http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::cluster::{Target, Writer};
@@ -241,7 +241,8 @@ pub(crate) fn delete_options(call: &Call) -> Result<DeleteOptions, ApiError> {
         "" | "Background" => Propagation::Background,
         other => {
             let about = crate::status::About { group: "meta.k8s.io", resource: "DeleteOptions", name: "" };
-            let cause = crate::status::Cause::unsupported("propagationPolicy", &other.into(), &["Foreground", "Background", "Orphan", "nil"]);
+            let cause =
+                crate::status::Cause::unsupported("propagationPolicy", &other.into(), &["Foreground", "Background", "Orphan", "nil"]);
             return Err(ApiError::invalid(about, &[cause]));
         }
     };
@@ -290,7 +291,13 @@ fn delete_collection(shared: &Shared, target: &Target, call: &Call) -> Result<Re
     Ok(text_answer(StatusCode::OK, Painter::new(target, plain, Wrapping::Single).paint_list(&page, shared.now()), plain))
 }
 
-fn delete_item(world: &mut World, target: &Target, object: &crate::store::Object, options: &DeleteOptions, writer: &Writer) -> Result<(), ApiError> {
+fn delete_item(
+    world: &mut World,
+    target: &Target,
+    object: &crate::store::Object,
+    options: &DeleteOptions,
+    writer: &Writer,
+) -> Result<(), ApiError> {
     let one = Target { namespace: object.namespace().to_owned(), name: object.name().to_owned(), ..target.clone() };
     match world.cluster.delete(&one, options, writer) {
         Ok(_) => Ok(()),

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use ::http::StatusCode;
 use axum::body::Body;
 use axum::response::Response;
-use ::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::http::{Call, json_answer, response};

@@ -108,7 +108,9 @@ fn quality(pod: &Value) -> &'static str {
         ["requests", "limits"].iter().any(|side| ["cpu", "memory"].iter().any(|name| has(container, side, name).is_some()))
     });
     let guaranteed = containers.iter().all(|container| {
-        ["cpu", "memory"].iter().all(|name| has(container, "limits", name).is_some() && has(container, "limits", name) == has(container, "requests", name))
+        ["cpu", "memory"]
+            .iter()
+            .all(|name| has(container, "limits", name).is_some() && has(container, "limits", name) == has(container, "requests", name))
     });
     match (any, guaranteed) {
         (false, _) => "BestEffort",
@@ -165,7 +167,8 @@ fn job(value: &mut Value) {
 }
 
 /// Fields of metadata that a client cannot change.
-const FIXED: &[&str] = &["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "generateName"];
+const FIXED: &[&str] =
+    &["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "generateName"];
 
 /// Prepares a further version: identity stays, and only the part that this endpoint writes changes.
 pub(crate) fn for_update(target: &Target, before: &Value, value: &mut Value) {

@@ -53,7 +53,9 @@ pub(crate) enum Removal {
 /// True when nothing holds a terminating object any more.
 pub(crate) fn is_free(value: &Value) -> bool {
     let held_by_namespace = tree::text(value, "/kind") == "Namespace" && !tree::items(value, "/spec/finalizers").is_empty();
-    tree::items(value, "/metadata/finalizers").is_empty() && tree::number(value, "/metadata/deletionGracePeriodSeconds").unwrap_or(0) == 0 && !held_by_namespace
+    tree::items(value, "/metadata/finalizers").is_empty()
+        && tree::number(value, "/metadata/deletionGracePeriodSeconds").unwrap_or(0) == 0
+        && !held_by_namespace
 }
 
 fn grace(target: &Target, object: &Object, options: &DeleteOptions) -> i64 {
@@ -112,7 +114,8 @@ impl Cluster {
         let holders = finalizers(target, &value, options);
         let is_namespace = target.def.kind == "Namespace" && !target.def.is_custom();
         let is_pod = target.def.kind == "Pod" && !target.def.is_custom();
-        if !is_pod && grace == 0 && holders.is_empty() && !(is_namespace && !tree::items(&value, "/spec/finalizers").is_empty()) {
+        let held_by_namespace = is_namespace && !tree::items(&value, "/spec/finalizers").is_empty();
+        if !is_pod && grace == 0 && holders.is_empty() && !held_by_namespace {
             return Ok(self.delete_now(target, existing, writer));
         }
         if holders.is_empty() {
@@ -195,8 +198,18 @@ impl Cluster {
 /// Types whose deletion answers with the object instead of a `Status`.
 fn returns_deleted(target: &Target) -> bool {
     const KINDS: &[&str] = &[
-        "CSIDriver", "StorageClass", "VolumeAttachment", "CSINode", "ResourceQuota", "PersistentVolume", "ServiceAccount",
-        "PersistentVolumeClaim", "Namespace", "Pod", "Service", "PodTemplate",
+        "CSIDriver",
+        "StorageClass",
+        "VolumeAttachment",
+        "CSINode",
+        "ResourceQuota",
+        "PersistentVolume",
+        "ServiceAccount",
+        "PersistentVolumeClaim",
+        "Namespace",
+        "Pod",
+        "Service",
+        "PodTemplate",
     ];
     !target.def.is_custom() && KINDS.contains(&target.def.kind.as_str())
 }

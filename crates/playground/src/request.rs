@@ -120,9 +120,9 @@ impl Query {
     pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
         match self.text(name) {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| {
-                ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
-            }),
+            text => {
+                text.parse().map(Some).map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))
+            }
         }
     }
 }
@@ -188,7 +188,9 @@ mod tests {
     #[test]
     fn tells_a_namespace_from_what_is_in_it() {
         let of = |path: &str| match place(path) {
-            Some(Place::Resource(path)) => format!("{}|{}|{}|{}|{}", path.group, path.namespace, path.resource, path.name, path.subresource),
+            Some(Place::Resource(path)) => {
+                format!("{}|{}|{}|{}|{}", path.group, path.namespace, path.resource, path.name, path.subresource)
+            }
             other => format!("{other:?}"),
         };
         assert_eq!(of("/api/v1/namespaces"), "||namespaces||");
@@ -196,7 +198,10 @@ mod tests {
         assert_eq!(of("/api/v1/namespaces/shop/finalize"), "||namespaces|shop|finalize");
         assert_eq!(of("/api/v1/namespaces/shop/pods/a/log"), "|shop|pods|a|log");
         assert_eq!(of("/apis/apps/v1/namespaces/shop/deployments"), "apps|shop|deployments||");
-        assert_eq!(of("/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode"), "rbac.authorization.k8s.io||clusterroles|system:node|");
+        assert_eq!(
+            of("/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode"),
+            "rbac.authorization.k8s.io||clusterroles|system:node|"
+        );
     }
 
     #[test]

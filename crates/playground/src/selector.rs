@@ -34,7 +34,8 @@ impl Selector {
     /// Reads both selectors of a request about a type.
     pub(crate) fn parse(labels: &str, fields: &str, def: &ResourceDef) -> Result<Self, ApiError> {
         let labels = split_outside(labels).into_iter().map(requirement).collect::<Result<_, _>>()?;
-        let fields = fields.split(',').filter(|part| !part.is_empty()).map(|part| field_requirement(part, def)).collect::<Result<_, _>>()?;
+        let fields =
+            fields.split(',').filter(|part| !part.is_empty()).map(|part| field_requirement(part, def)).collect::<Result<_, _>>()?;
         Ok(Self { labels, fields })
     }
 

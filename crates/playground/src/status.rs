@@ -110,7 +110,9 @@ impl ApiError {
         let noun = if causes.len() == 1 { "conflict" } else { "conflicts" };
         let lines: Vec<Value> = causes
             .iter()
-            .map(|(manager, field)| json!({"reason": "FieldManagerConflict", "message": format!("conflict with {manager}"), "field": field}))
+            .map(
+                |(manager, field)| json!({"reason": "FieldManagerConflict", "message": format!("conflict with {manager}"), "field": field}),
+            )
             .collect();
         let mut by_manager: Vec<(String, Vec<&str>)> = Vec::new();
         for (manager, field) in causes {
@@ -171,7 +173,8 @@ impl ApiError {
     /// A resourceVersion from the future.
     pub(crate) fn too_large_version(wanted: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
-        let details = json!({"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}], "retryAfterSeconds": 1});
+        let details =
+            json!({"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}], "retryAfterSeconds": 1});
         Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message, Some(details))
     }
 

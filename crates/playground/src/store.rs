@@ -125,7 +125,10 @@ impl Store {
     /// The objects of a table now, those of one namespace only unless it is `""`.
     pub(crate) fn scan<'a>(&'a self, table: &str, namespace: &str) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
         let (from, to) = namespace_bounds(namespace);
-        self.tables.get(table).into_iter().flat_map(move |table| table.range::<str, _>((from.as_ref_str(), to.as_ref_str())).map(|(_, object)| object))
+        self.tables
+            .get(table)
+            .into_iter()
+            .flat_map(move |table| table.range::<str, _>((from.as_ref_str(), to.as_ref_str())).map(|(_, object)| object))
     }
 
     /// How many objects a table holds.

@@ -11,7 +11,8 @@ const OPERATIONS_LIMIT: usize = 10_000;
 
 /// Applies the operations in their order, all or none.
 pub(super) fn patch(value: &mut Value, patch: &Value, target: &Target) -> Result<(), ApiError> {
-    let operations = patch.as_array().ok_or_else(|| ApiError::bad_request("error decoding patch: a JSON patch must be a list of operations"))?;
+    let operations =
+        patch.as_array().ok_or_else(|| ApiError::bad_request("error decoding patch: a JSON patch must be a list of operations"))?;
     if operations.len() > OPERATIONS_LIMIT {
         let mut refusal = ApiError::too_large(OPERATIONS_LIMIT);
         refusal.message = format!("The allowed maximum operations in a JSON patch is {OPERATIONS_LIMIT}, got {}", operations.len());
@@ -134,7 +135,11 @@ mod tests {
             step(&mut value, &operation).unwrap();
             assert_eq!(value, after, "{operation}");
         }
-        for operation in [json!({"op": "remove", "path": "/x"}), json!({"op": "test", "path": "/d/0", "value": 1}), json!({"op": "add", "path": "/d/9", "value": 1})] {
+        for operation in [
+            json!({"op": "remove", "path": "/x"}),
+            json!({"op": "test", "path": "/d/0", "value": 1}),
+            json!({"op": "add", "path": "/d/9", "value": 1}),
+        ] {
             assert!(step(&mut value, &operation).is_err(), "{operation}");
         }
     }

@@ -50,7 +50,14 @@ impl PatchType {
 
 impl Cluster {
     /// Patches an object. Only an apply may create one.
-    pub(crate) fn patch(&mut self, target: &Target, kind: PatchType, patch: Value, force: bool, writer: &Writer) -> Result<Written, ApiError> {
+    pub(crate) fn patch(
+        &mut self,
+        target: &Target,
+        kind: PatchType,
+        patch: Value,
+        force: bool,
+        writer: &Writer,
+    ) -> Result<Written, ApiError> {
         if kind == PatchType::Apply {
             return self.apply(target, patch, force, writer);
         }

@@ -8,7 +8,7 @@ mod player;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-pub use player::{Player, play_in_real_time};
+pub use player::{LivePlayground, Player, play_in_real_time};
 
 use crate::server::PlaygroundError;
 use crate::tree;
@@ -53,7 +53,8 @@ pub(crate) enum Action {
     Tick,
 }
 
-const ACTIONS: &[&str] = &["apply", "patch", "delete", "event", "playground", "tick", "mark"];
+/// In the order in which those of one document are played: how the world behaves comes before what is done in it.
+const ACTIONS: &[&str] = &["playground", "apply", "patch", "delete", "event", "tick", "mark"];
 const STEP_KEYS: &[&str] = &["at", "manager", "serverSide", "note"];
 const HEAD_KEYS: &[&str] = &["guarantee", "config", "start", "seed"];
 
@@ -108,7 +109,13 @@ fn check_keys(document: &Value, allowed: &[&[&str]], place: &str) -> Result<(), 
 }
 
 /// Reads one step document; one with several actions becomes several steps of one moment. Returns that moment.
-fn read_step(number: usize, document: &Value, start: Timestamp, last: Timestamp, steps: &mut Vec<Step>) -> Result<Timestamp, PlaygroundError> {
+fn read_step(
+    number: usize,
+    document: &Value,
+    start: Timestamp,
+    last: Timestamp,
+    steps: &mut Vec<Step>,
+) -> Result<Timestamp, PlaygroundError> {
     let place = format!("step {number}");
     check_keys(document, &[ACTIONS, STEP_KEYS], &place)?;
     let at = match document.get("at") {
