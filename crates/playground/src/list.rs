@@ -105,7 +105,7 @@ fn continue_token(revision: i64, after: &str) -> String {
 
 fn expired_page(after: &str) -> ApiError {
     let mut refusal = ApiError::expired(EXPIRED_PAGE);
-    refusal.details = Some(json!({"continue": continue_token(-1, after.trim_end_matches('\u{0}'))}));
+    refusal.next = Some(continue_token(-1, after.trim_end_matches('\u{0}')));
     refusal
 }
 
