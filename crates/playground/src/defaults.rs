@@ -88,8 +88,16 @@ pub(crate) fn always(def: &ResourceDef, value: &mut Value) {
             }
             put_default(value, &["status", "daemonEndpoints", "kubeletEndpoint", "Port"], 0);
             for field in [
-                "architecture", "bootID", "containerRuntimeVersion", "kernelVersion", "kubeProxyVersion", "kubeletVersion", "machineID",
-                "operatingSystem", "osImage", "systemUUID",
+                "architecture",
+                "bootID",
+                "containerRuntimeVersion",
+                "kernelVersion",
+                "kubeProxyVersion",
+                "kubeletVersion",
+                "machineID",
+                "operatingSystem",
+                "osImage",
+                "systemUUID",
             ] {
                 put_default(value, &["status", "nodeInfo", field], "");
             }

@@ -98,9 +98,7 @@ pub struct Walk {
 impl Walk {
     /// The request of an operation, with saved values filled in.
     pub fn request(&self, operation: &Operation) -> Request {
-        let fill = |text: &str| {
-            self.saved.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
-        };
+        let fill = |text: &str| self.saved.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value));
         let action = fill(&operation.action);
         let (method, path) = action.split_once(' ').unwrap_or(("GET", &action));
         Request {
@@ -115,11 +113,12 @@ impl Walk {
 
     /// Takes in the answer to an operation.
     pub fn answer(&mut self, operation: &Operation, response: &Response) {
-        let documents: Vec<Value> =
-            serde_json::Deserializer::from_str(&response.body).into_iter::<Value>().map_while(Result::ok).collect();
+        let documents: Vec<Value> = serde_json::Deserializer::from_str(&response.body).into_iter::<Value>().map_while(Result::ok).collect();
         if let Some(first) = documents.first() {
             for (name, pointer) in &operation.save {
-                let value = first.pointer(pointer).map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                let value = first
+                    .pointer(pointer)
+                    .map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
                 if pointer == "/metadata/name" {
                     self.names.name("generated", &value);
                 }
@@ -239,7 +238,8 @@ impl Names {
 }
 
 fn is_uuid(text: &str) -> bool {
-    text.len() == 36 && text.bytes().enumerate().all(|(at, byte)| if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { byte.is_ascii_hexdigit() })
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { byte.is_ascii_hexdigit() })
 }
 
 fn is_age(text: &str) -> bool {

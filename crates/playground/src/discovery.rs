@@ -94,7 +94,7 @@ fn group_value(group: &str, versions: &[&str]) -> Value {
     let of = |version: &&str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
     json!({
         "name": group,
-        "versions": versions.iter().map(|version| of(version)).collect::<Vec<_>>(),
+        "versions": versions.iter().map(of).collect::<Vec<_>>(),
         "preferredVersion": versions.first().map(of),
     })
 }

@@ -105,7 +105,7 @@ fn continue_token(revision: i64, after: &str) -> String {
 
 fn expired_page(after: &str) -> ApiError {
     let mut refusal = ApiError::expired(EXPIRED_PAGE);
-    refusal.details = Some(json!({"continue": continue_token(-1, after.trim_end_matches('\u{0}'))}));
+    refusal.next = Some(continue_token(-1, after.trim_end_matches('\u{0}')));
     refusal
 }
 
@@ -130,7 +130,9 @@ pub(crate) fn page(cluster: &Cluster, target: &Target, query: &Query) -> Result<
         None => cluster.store.scan(table, &target.namespace).cloned().collect(),
         Some(past) => past.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, object)| object.clone()).collect(),
     };
-    let behind = |object: &Arc<Object>| start.after.as_ref().is_none_or(|after| format!("{}\u{0}", key_of(object.namespace(), object.name())) > *after);
+    let behind = |object: &Arc<Object>| {
+        start.after.as_ref().is_none_or(|after| format!("{}\u{0}", key_of(object.namespace(), object.name())) > *after)
+    };
     let mut left = chosen.into_iter().filter(behind).filter(|object| selector.matches(object.value()));
     let items: Vec<Arc<Object>> = if limit == 0 { left.by_ref().collect() } else { left.by_ref().take(limit).collect() };
     let remaining = left.count();

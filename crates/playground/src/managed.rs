@@ -52,7 +52,9 @@ fn owner(entry: &Value) -> Owner {
 pub(crate) fn store(value: &mut Value, mut owners: Vec<Owner>) {
     owners.retain(|owner| !owner.set.is_empty());
     fold_ancient(&mut owners);
-    owners.sort_by(|a, b| (!a.who.apply, &a.time, &a.who.manager, &a.who.subresource).cmp(&(!b.who.apply, &b.time, &b.who.manager, &b.who.subresource)));
+    owners.sort_by(|a, b| {
+        (!a.who.apply, &a.time, &a.who.manager, &a.who.subresource).cmp(&(!b.who.apply, &b.time, &b.who.manager, &b.who.subresource))
+    });
     if owners.is_empty() {
         tree::take(value, &["metadata", "managedFields"]);
         return;
@@ -165,7 +167,8 @@ pub(crate) fn comparable(value: &Value) -> Value {
 
 /// The owner of everything that was there before anybody applied.
 pub(crate) fn before_first_apply(live: &Value, def: &ResourceDef, version: &str, now: Timestamp) -> Owner {
-    let who = Who { manager: "before-first-apply".to_owned(), apply: false, api_version: def.api_version(version), subresource: String::new() };
+    let who =
+        Who { manager: "before-first-apply".to_owned(), apply: false, api_version: def.api_version(version), subresource: String::new() };
     let mut base = skeleton(def, version);
     let empty = base.clone();
     tree::lay_over(&mut base, comparable(live));

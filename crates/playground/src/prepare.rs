@@ -108,7 +108,9 @@ fn quality(pod: &Value) -> &'static str {
         ["requests", "limits"].iter().any(|side| ["cpu", "memory"].iter().any(|name| has(container, side, name).is_some()))
     });
     let guaranteed = containers.iter().all(|container| {
-        ["cpu", "memory"].iter().all(|name| has(container, "limits", name).is_some() && has(container, "limits", name) == has(container, "requests", name))
+        ["cpu", "memory"]
+            .iter()
+            .all(|name| has(container, "limits", name).is_some() && has(container, "limits", name) == has(container, "requests", name))
     });
     match (any, guaranteed) {
         (false, _) => "BestEffort",

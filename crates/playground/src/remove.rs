@@ -114,7 +114,8 @@ impl Cluster {
         let holders = finalizers(target, &value, options);
         let is_namespace = target.def.kind == "Namespace" && !target.def.is_custom();
         let is_pod = target.def.kind == "Pod" && !target.def.is_custom();
-        if !is_pod && grace == 0 && holders.is_empty() && !(is_namespace && !tree::items(&value, "/spec/finalizers").is_empty()) {
+        let held_by_namespace = is_namespace && !tree::items(&value, "/spec/finalizers").is_empty();
+        if !is_pod && grace == 0 && holders.is_empty() && !held_by_namespace {
             return Ok(self.delete_now(target, existing, writer));
         }
         if holders.is_empty() {

@@ -129,7 +129,12 @@ impl<'a> Schema<'a> {
             Self::Custom { node: Some(node), .. } => match node.get("x-kubernetes-list-type").and_then(Value::as_str) {
                 Some("set") => ListKind::Set,
                 Some("map") => ListKind::Keyed(
-                    node.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect(),
+                    node.get("x-kubernetes-list-map-keys")
+                        .and_then(Value::as_array)
+                        .into_iter()
+                        .flatten()
+                        .filter_map(Value::as_str)
+                        .collect(),
                 ),
                 Some(_) | None => ListKind::Atomic,
             },
@@ -157,7 +162,9 @@ impl<'a> Schema<'a> {
         match self {
             Self::BuiltIn { parent, field, .. } => WHOLE.contains(&field) && !NOT_WHOLE.contains(&(parent, field)),
             Self::Meta { field, .. } => field == "ownerReferences",
-            Self::Custom { node, root } => !root && node.is_some_and(|node| node.get("x-kubernetes-map-type").and_then(Value::as_str) == Some("atomic")),
+            Self::Custom { node, root } => {
+                !root && node.is_some_and(|node| node.get("x-kubernetes-map-type").and_then(Value::as_str) == Some("atomic"))
+            }
         }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct ApiError {
     pub(crate) reason: &'static str,
     pub(crate) message: String,
     pub(crate) details: Option<Value>,
+    /// Where an expired list can be continued all the same.
+    pub(crate) next: Option<String>,
 }
 
 /// What an error is about, for its details: resource (or kind), group, name.
@@ -79,7 +81,7 @@ fn details(about: About<'_>) -> Value {
 
 impl ApiError {
     fn new(code: StatusCode, reason: &'static str, message: impl Into<String>, details: Option<Value>) -> Self {
-        Self { code, reason, message: message.into(), details }
+        Self { code, reason, message: message.into(), details, next: None }
     }
 
     /// The path leads nowhere.
@@ -236,6 +238,9 @@ impl ApiError {
     /// The `Status` object.
     pub(crate) fn status(&self) -> Value {
         let mut out = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"});
+        if let Some(next) = &self.next {
+            out["metadata"]["continue"] = next.clone().into();
+        }
         out["message"] = self.message.clone().into();
         if !self.reason.is_empty() {
             out["reason"] = self.reason.into();

@@ -77,7 +77,8 @@ fn scale_of(target: &Target, object: &Object) -> Value {
 
 fn scale(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiError> {
     let writer = writer(shared, call)?;
-    let body: Value = serde_json::from_slice(&call.body).map_err(|error| ApiError::bad_request(format!("error decoding scale: {error}")))?;
+    let body: Value =
+        serde_json::from_slice(&call.body).map_err(|error| ApiError::bad_request(format!("error decoding scale: {error}")))?;
     let shown = shared.write(|world, _| {
         let existing = world.cluster.find(target)?;
         let mut wanted = scale_of(target, &existing);
@@ -140,7 +141,8 @@ fn wanted(cluster: &Cluster, target: &Target, call: &Call, now: jiff::Timestamp)
         return Err(ApiError::bad_request(message));
     }
     if !previous && !waiting.is_empty() && waiting != "CrashLoopBackOff" {
-        let why = if waiting == "ContainerCreating" { "is waiting to start" } else { "is waiting to start: trying and failing to pull image" };
+        let why =
+            if waiting == "ContainerCreating" { "is waiting to start" } else { "is waiting to start: trying and failing to pull image" };
         let message = match waiting {
             "ContainerCreating" => format!("container {container:?} in pod {:?} {why}: ContainerCreating", target.name),
             _ => format!("container {container:?} in pod {:?} {why}", target.name),
@@ -218,7 +220,8 @@ fn log(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response, A
 
 fn evict(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiError> {
     let (writer, body) = (writer(shared, call)?, decoded(call)?);
-    let options = crate::remove::DeleteOptions { grace_seconds: tree::number(&body, "/deleteOptions/gracePeriodSeconds"), ..Default::default() };
+    let options =
+        crate::remove::DeleteOptions { grace_seconds: tree::number(&body, "/deleteOptions/gracePeriodSeconds"), ..Default::default() };
     let plain = Target { subresource: String::new(), ..target.clone() };
     shared.write(|world, _| world.cluster.delete(&plain, &options, &writer))?;
     let mut told = success(Value::Null);

@@ -87,13 +87,13 @@ fn both(target: &Target, value: &Value, causes: &mut Vec<Cause>) {
         "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => workload(target, value, causes),
         "ConfigMap" | "Secret" => data(value, causes),
         "CustomResourceDefinition" => definition(value, causes),
-        "Service" => {
-            if tree::items(value, "/spec/ports").is_empty() && !matches!(tree::text(value, "/spec/type"), "ExternalName") && tree::text(value, "/spec/clusterIP") != "None" {
-                causes.push(Cause::required("spec.ports", ""));
-            }
-        }
+        "Service" if needs_ports(value) && tree::items(value, "/spec/ports").is_empty() => causes.push(Cause::required("spec.ports", "")),
         _ => {}
     }
+}
+
+fn needs_ports(service: &Value) -> bool {
+    tree::text(service, "/spec/type") != "ExternalName" && tree::text(service, "/spec/clusterIP") != "None"
 }
 
 fn containers(value: &Value, place: &str, causes: &mut Vec<Cause>) {
@@ -173,9 +173,11 @@ fn finalizers(before: &Value, value: &Value, causes: &mut Vec<Cause>) {
         return;
     }
     let known = tree::items(before, "/metadata/finalizers");
-    let new: Vec<String> = tree::items(value, "/metadata/finalizers").iter().filter(|name| !known.contains(name)).map(Value::to_string).collect();
+    let new: Vec<String> =
+        tree::items(value, "/metadata/finalizers").iter().filter(|name| !known.contains(name)).map(Value::to_string).collect();
     if !new.is_empty() {
-        let text = format!("no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}", new.join(", "));
+        let text =
+            format!("no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}", new.join(", "));
         // The real server complains twice, once for metadata and once for the object.
         causes.extend([Cause::forbidden("metadata.finalizers", &text), Cause::forbidden("metadata.finalizers", &text)]);
     }

@@ -45,13 +45,19 @@ pub(crate) fn decode(target: &Target, mut body: Value) -> Result<Value, ApiError
 fn mismatch(target: &Target, version: &str, kind: &str, expected: &str) -> Option<ApiError> {
     let wanted = &target.def.kind;
     let wrong_version = !version.is_empty() && version != expected;
-    if wrong_version && (target.def.is_custom() || target.def.kind == kind && version.contains('/') == expected.contains('/') && target.def.group == "events.k8s.io") {
+    if wrong_version
+        && (target.def.is_custom()
+            || target.def.kind == kind && version.contains('/') == expected.contains('/') && target.def.group == "events.k8s.io")
+    {
         let message = format!("the API version in the data ({version}) does not match the expected API version ({expected})");
         return Some(ApiError::bad_request(message));
     }
     if wrong_version {
         let why = format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"");
-        return Some(ApiError::bad_request(format!("{kind} in version {:?} cannot be handled as a {wanted}: {why}", version_part(version))));
+        return Some(ApiError::bad_request(format!(
+            "{kind} in version {:?} cannot be handled as a {wanted}: {why}",
+            version_part(version)
+        )));
     }
     if !kind.is_empty() && kind != wanted {
         let group = if target.def.group.is_empty() { "core" } else { target.def.group.split('.').next().unwrap_or_default() };
@@ -86,7 +92,8 @@ const GENERATED_BASE: usize = 58;
 
 impl Cluster {
     fn who(&self, target: &Target, writer: &Writer, apply: bool) -> Who {
-        let subresource = if target.subresource == "scale" || target.subresource == "status" { target.subresource.clone() } else { String::new() };
+        let subresource =
+            if target.subresource == "scale" || target.subresource == "status" { target.subresource.clone() } else { String::new() };
         Who { manager: writer.manager.clone(), apply, api_version: target.def.api_version(&target.version), subresource }
     }
 
@@ -252,7 +259,8 @@ impl Cluster {
         }
         let uid = tree::text(&value, "/metadata/uid");
         if !uid.is_empty() && uid != existing.uid() {
-            let place = if target.def.is_custom() { format!("{}/{}", target.def.group, target.def.plural) } else { target.def.plural.clone() };
+            let place =
+                if target.def.is_custom() { format!("{}/{}", target.def.group, target.def.plural) } else { target.def.plural.clone() };
             let why = format!(
                 "StorageError: invalid object, Code: 4, Key: /registry/{place}/{}, ResourceVersion: 0, AdditionalErrorMsg: \
                  Precondition failed: UID in precondition: {uid}, UID in object meta: {}",

@@ -24,7 +24,8 @@ impl Cluster {
         }
         let name = tree::text(&config, "/metadata/name").to_owned();
         let misnamed = !name.is_empty() && name != target.name;
-        let refusal = || ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({})", target.name));
+        let refusal =
+            || ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({})", target.name));
         tree::put(&mut config, &["metadata", "name"], target.name.clone());
         let config = decode(target, config)?;
         let subresource = if target.subresource == "status" { "status".to_owned() } else { String::new() };
