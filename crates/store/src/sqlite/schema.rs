@@ -2,6 +2,7 @@
 //!
 //! Invariant: a file says what it is (`application_id`) and how to read it (`user_version`) before anything else in it is believed.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::Path;
 
@@ -63,6 +64,14 @@ pub(super) fn create_rows(connection: &Connection) -> rusqlite::Result<()> {
     ))
 }
 
+/// Settings of every connection that are not pragmas.
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    // Without it, statements over partial indexes are planned anew for each value bound to them.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(())
+}
+
 /// Opens for writing.
 pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -71,7 +80,7 @@ pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
         "PRAGMA busy_timeout = {BUSY_MILLIS}; PRAGMA synchronous = FULL; PRAGMA cache_size = -{WRITER_CACHE_KIB};
          PRAGMA journal_size_limit = {LOG_BYTES_KEPT}; PRAGMA temp_store = MEMORY;"
     ))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    configure(&connection)?;
     Ok(connection)
 }
 
@@ -83,7 +92,7 @@ pub(super) fn open_reader(path: &Path, untouched: bool) -> rusqlite::Result<Conn
     connection.execute_batch(&format!(
         "PRAGMA busy_timeout = {BUSY_MILLIS}; PRAGMA cache_size = -{READER_CACHE_KIB}; PRAGMA temp_store = MEMORY;"
     ))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    configure(&connection)?;
     Ok(connection)
 }
 
