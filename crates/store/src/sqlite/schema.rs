@@ -56,6 +56,32 @@ CREATE TABLE records (p INTEGER PRIMARY KEY, object INTEGER, bytes BLOB);
 CREATE INDEX records_by_object ON records (object) WHERE object IS NOT NULL;
 ";
 
+const SOLID: &str = "
+CREATE TABLE blocks (id INTEGER PRIMARY KEY, first_object INTEGER, first_key INTEGER, seed INTEGER, bytes BLOB);
+CREATE INDEX blocks_by_object ON blocks (first_object, first_key);
+CREATE TABLE chunks (first INTEGER PRIMARY KEY, bytes BLOB);
+CREATE TABLE seeds (id INTEGER PRIMARY KEY, bytes BLOB);
+";
+
+/// Makes the tables of a rewritten file, which nobody reads before it is whole.
+pub(super) fn create_solid(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_BYTES}; BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};
+         {TABLES} {OBJECTS} {SOLID} COMMIT;"
+    ))
+}
+
+/// Opens a file that is thrown away when anything goes wrong before it is whole.
+pub(super) fn open_scratch(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{WRITER_CACHE_KIB}; PRAGMA temp_store = MEMORY;"
+    ))?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
 /// Makes the tables of a file that is written to.
 pub(super) fn create_rows(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
