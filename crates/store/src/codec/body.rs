@@ -44,7 +44,8 @@ pub(crate) struct Stripped {
 
 /// Replaces what is known by placeholders.
 pub(crate) fn strip(body: &[u8], known: &Known<'_>) -> Stripped {
-    if body.iter().any(|byte| (VERSION..=DIGITS).contains(byte)) {
+    // Without an early end, so that the compiler can look at many bytes at once.
+    if body.iter().fold(false, |found, byte| found | (byte.wrapping_sub(VERSION) < DIGITS)) {
         return Stripped { bytes: body.to_vec(), literal: true };
     }
     let mut bytes = Cow::Borrowed(body);
@@ -58,24 +59,31 @@ pub(crate) fn strip(body: &[u8], known: &Known<'_>) -> Stripped {
 
 /// Packs long runs of hexadecimal digits: coded one by one, each would cost a byte for half a byte of news.
 fn pack_digits(text: &[u8]) -> Vec<u8> {
+    let is_digit = |at: usize| text.get(at).is_some_and(|byte| nibble(*byte).is_some());
     let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let run = rest.iter().take(2 * usize::from(u8::MAX)).take_while(|byte| nibble(**byte).is_some()).count() & !1;
-        if run < FEWEST_DIGITS {
-            // A run that is too short is copied at once, so that its rest is not looked at again.
-            let copied = run.max(1);
-            out.extend_from_slice(rest.get(..copied).unwrap_or(std::slice::from_ref(first)));
-            rest = rest.get(copied..).unwrap_or(after);
+    let (mut copied, mut at) = (0, 0);
+    while at + FEWEST_DIGITS <= text.len() {
+        // Every run that is long enough has a digit at each so many bytes: most of the text is never looked at.
+        let probe = at + FEWEST_DIGITS - 1;
+        let Some(start) = (at..=probe).rev().take_while(|index| is_digit(*index)).last() else {
+            at = probe + 1;
+            continue;
+        };
+        let most = start + 2 * usize::from(u8::MAX);
+        let end = (probe + 1..most).find(|index| !is_digit(*index)).unwrap_or(most);
+        let count = (end - start) & !1;
+        if count < FEWEST_DIGITS {
+            at = end;
             continue;
         }
-        let (digits, after) = rest.split_at(run);
-        out.extend([DIGITS, (run / 2) as u8]);
-        for pair in digits.as_chunks::<2>().0 {
+        out.extend_from_slice(text.get(copied..start).unwrap_or_default());
+        out.extend([DIGITS, (count / 2) as u8]);
+        for pair in text.get(start..start + count).unwrap_or_default().as_chunks::<2>().0 {
             out.push(nibble(pair[0]).unwrap_or_default() << 4 | nibble(pair[1]).unwrap_or_default());
         }
-        rest = after;
+        (copied, at) = (start + count, start + count);
     }
+    out.extend_from_slice(text.get(copied..).unwrap_or_default());
     out
 }
 

@@ -243,11 +243,11 @@ impl Facts {
     }
 }
 
-fn verb(code: u8) -> Option<Verb> {
+pub(crate) fn verb(code: u8) -> Option<Verb> {
     [Verb::Create, Verb::Update, Verb::Delete].get(usize::from(code)).copied()
 }
 
-fn origin(code: u8) -> Origin {
+pub(crate) fn origin(code: u8) -> Origin {
     match code {
         0 => Origin::Watch,
         1 => Origin::Snapshot,
@@ -307,20 +307,20 @@ fn take_time(input: &mut &[u8], unit: u8, day_start: Timestamp) -> Option<Timest
 }
 
 /// Any time at all, apart from days.
-fn put_instant(out: &mut Vec<u8>, time: Timestamp) {
+pub(crate) fn put_instant(out: &mut Vec<u8>, time: Timestamp) {
     let nanos = time.as_nanosecond();
     put_signed(out, nanos.div_euclid(NANOS_A_SECOND) as i64);
     put(out, nanos.rem_euclid(NANOS_A_SECOND) as u64);
 }
 
-fn take_instant(input: &mut &[u8]) -> Option<Timestamp> {
+pub(crate) fn take_instant(input: &mut &[u8]) -> Option<Timestamp> {
     let seconds = i128::from(take_signed(input)?);
     let nanos = i128::from(take(input)?);
     Timestamp::from_nanosecond(seconds.checked_mul(NANOS_A_SECOND)?.checked_add(nanos)?).ok()
 }
 
 /// A time close to another one: whole seconds between them, doubled, with one more when a fraction follows.
-fn put_near(out: &mut Vec<u8>, time: Timestamp, near: Timestamp) {
+pub(crate) fn put_near(out: &mut Vec<u8>, time: Timestamp, near: Timestamp) {
     let (time, near) = (time.as_nanosecond(), near.as_nanosecond());
     let seconds = time.div_euclid(NANOS_A_SECOND) - near.div_euclid(NANOS_A_SECOND);
     let fraction = time.rem_euclid(NANOS_A_SECOND) as u64;
@@ -330,7 +330,7 @@ fn put_near(out: &mut Vec<u8>, time: Timestamp, near: Timestamp) {
     }
 }
 
-fn take_near(input: &mut &[u8], near: Timestamp) -> Option<Timestamp> {
+pub(crate) fn take_near(input: &mut &[u8], near: Timestamp) -> Option<Timestamp> {
     let coded = take(input)?;
     let seconds = near.as_nanosecond().div_euclid(NANOS_A_SECOND) + i128::from(unzigzag(coded >> 1));
     let fraction = if coded & 1 == 1 { take(input)? } else { 0 };

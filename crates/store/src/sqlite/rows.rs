@@ -125,7 +125,8 @@ pub(super) fn mark_bytes(mark: &Mark, recorded_at: Timestamp, day_start: Timesta
     out
 }
 
-fn parse_mark(bytes: &[u8], seq: u64, day_start: Timestamp) -> Option<Mark> {
+/// The mark that `mark_bytes` wrote.
+pub(super) fn parse_mark(bytes: &[u8], seq: u64, day_start: Timestamp) -> Option<Mark> {
     let (content, sum) = bytes.split_last_chunk::<4>()?;
     (checksum(content, &[]) == *sum).then_some(())?;
     let mut rest = content;

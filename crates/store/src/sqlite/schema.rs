@@ -2,6 +2,7 @@
 //!
 //! Invariant: a file says what it is (`application_id`) and how to read it (`user_version`) before anything else in it is believed.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::Path;
 
@@ -55,12 +56,46 @@ CREATE TABLE records (p INTEGER PRIMARY KEY, object INTEGER, bytes BLOB);
 CREATE INDEX records_by_object ON records (object) WHERE object IS NOT NULL;
 ";
 
+const SOLID: &str = "
+CREATE TABLE blocks (id INTEGER PRIMARY KEY, first_object INTEGER, first_key INTEGER, seed INTEGER, bytes BLOB);
+CREATE INDEX blocks_by_object ON blocks (first_object, first_key);
+CREATE TABLE chunks (first INTEGER PRIMARY KEY, bytes BLOB);
+CREATE TABLE seeds (id INTEGER PRIMARY KEY, bytes BLOB);
+";
+
+/// Makes the tables of a rewritten file, which nobody reads before it is whole.
+pub(super) fn create_solid(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_BYTES}; BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};
+         {TABLES} {OBJECTS} {SOLID} COMMIT;"
+    ))
+}
+
+/// Opens a file that is thrown away when anything goes wrong before it is whole.
+pub(super) fn open_scratch(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{WRITER_CACHE_KIB}; PRAGMA temp_store = MEMORY;"
+    ))?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
 /// Makes the tables of a file that is written to.
 pub(super) fn create_rows(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE;
          PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; {TABLES} {OBJECTS} {ROWS} COMMIT;"
     ))
+}
+
+/// Settings of every connection that are not pragmas.
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    // Without it, statements over partial indexes are planned anew for each value bound to them.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(())
 }
 
 /// Opens for writing.
@@ -71,7 +106,7 @@ pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
         "PRAGMA busy_timeout = {BUSY_MILLIS}; PRAGMA synchronous = FULL; PRAGMA cache_size = -{WRITER_CACHE_KIB};
          PRAGMA journal_size_limit = {LOG_BYTES_KEPT}; PRAGMA temp_store = MEMORY;"
     ))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    configure(&connection)?;
     Ok(connection)
 }
 
@@ -83,7 +118,7 @@ pub(super) fn open_reader(path: &Path, untouched: bool) -> rusqlite::Result<Conn
     connection.execute_batch(&format!(
         "PRAGMA busy_timeout = {BUSY_MILLIS}; PRAGMA cache_size = -{READER_CACHE_KIB}; PRAGMA temp_store = MEMORY;"
     ))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    configure(&connection)?;
     Ok(connection)
 }
 

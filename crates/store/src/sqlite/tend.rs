@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use proreus_model::{Change, Verb};
 
 use super::SqliteJournal;
-use super::day::{Day, lock};
+use super::day::{Day, Kind, lock};
 use super::encode::train_dictionary;
 use super::fault::OrFail;
 use super::open_day::OpenDay;
 use super::schema;
+use super::solid_write::Rewrite;
 use super::view::View;
 use super::writer::Writer;
 use crate::codec::zstd_frame::Dictionary;
@@ -39,18 +40,20 @@ pub struct Tended {
     pub dictionaries: u64,
 }
 
-/// Held by the one call that works.
+/// Work that goes over several calls.
 #[derive(Default)]
-pub(super) struct Tending;
+pub(super) struct Tending {
+    rewrite: Option<Rewrite>,
+}
 
 impl SqliteJournal {
-    /// Does background work for about `budget`: trains dictionaries and writes the bases of days. Call it from
+    /// Does background work for about `budget`: trains dictionaries, writes the bases of days, rewrites days that are past. Call it from
     /// a thread of its own, again at once while `more` is true and every second or so otherwise. Only one call works at a time; a second
     /// one returns at once. Nothing to do for a journal that was opened to read only.
     pub fn tend(&self, budget: Duration) -> Result<Tended, StoreError> {
         let mut tended = Tended::default();
         let Some(writer) = &self.writer else { return Ok(tended) };
-        let Ok(_tending) = self.tending.try_lock() else { return Ok(tended) };
+        let Ok(mut tending) = self.tending.try_lock() else { return Ok(tended) };
         let until = Instant::now() + budget;
         self.tend_dictionary(writer, &mut tended)?;
         loop {
@@ -61,6 +64,14 @@ impl SqliteJournal {
                 return Ok(Tended { more: true, ..tended });
             }
             self.tend_base(writer, &day, &before, &mut tended)?;
+        }
+        loop {
+            let next = next_rewrite(&lock(writer).days);
+            let Some(day) = next else { break };
+            if Instant::now() >= until {
+                return Ok(Tended { more: true, ..tended });
+            }
+            self.tend_rewrite(writer, &mut tending, &day, until, &mut tended)?;
         }
         Ok(tended)
     }
@@ -127,6 +138,41 @@ impl SqliteJournal {
         }
         Ok(())
     }
+
+    fn tend_rewrite(
+        &self,
+        writer: &std::sync::Mutex<Writer>,
+        tending: &mut Tending,
+        day: &Arc<Day>,
+        until: Instant,
+        tended: &mut Tended,
+    ) -> Result<(), StoreError> {
+        let mut rewrite = match tending.rewrite.take().filter(|rewrite| rewrite.is_of(day)) {
+            Some(rewrite) => rewrite,
+            None => Rewrite::begin(Arc::clone(day))?,
+        };
+        if !rewrite.go_on(until)? {
+            tending.rewrite = Some(rewrite);
+            return Ok(());
+        }
+        rewrite.finish()?;
+        let mut writer = lock(writer);
+        let Some(at) = writer.days.iter().position(|known| Arc::ptr_eq(known, day)) else {
+            // Retention was faster.
+            let late = Kind::Solid.path(&self.dir, day.date);
+            return super::writer::remove_file(&late).or_fail(&day.place, "failed to remove a rewritten day");
+        };
+        let fresh = super::recover::open_day(&self.dir, day.date, Kind::Solid, &writer.idle, false)?;
+        if let Some(place) = writer.days.get_mut(at) {
+            *place = Arc::new(fresh);
+        }
+        self.publish(&writer);
+        day.close_idle();
+        super::writer::remove_file(&day.path).or_fail(&day.place, "failed to remove the rows of a rewritten day")?;
+        tracing::info!(day = %day.date, "rewrote a day by object");
+        tended.days_rewritten += 1;
+        Ok(())
+    }
 }
 
 /// The oldest day whose base is not whole, and the day before it.
@@ -134,6 +180,13 @@ fn next_base(days: &[Arc<Day>]) -> Option<(Arc<Day>, Arc<Day>)> {
     let at = days.iter().position(|day| !day.has_whole_base())?;
     let before = at.checked_sub(1).and_then(|before| days.get(before))?;
     Some((Arc::clone(days.get(at)?), Arc::clone(before)))
+}
+
+/// The oldest day that is past, still in rows, and no longer needed for the next one's base.
+fn next_rewrite(days: &[Arc<Day>]) -> Option<Arc<Day>> {
+    let past = days.iter().zip(days.iter().skip(1));
+    let mut due = past.filter(|(day, next)| day.kind == Kind::Rows && day.has_whole_base() && next.has_whole_base());
+    due.next().map(|(day, _)| Arc::clone(day))
 }
 
 /// Last states of objects of a day after an object id, as many as fit a transaction; the id to go on after; whether that was all.

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use proreus_model::{Change, ObjectId, Order, Record, Seq, Uid};
 use rusqlite::Connection;
 
-use super::day::{Day, Span};
+use super::day::{Day, Kind, Span};
 use super::fault::OrFail;
 use super::names::Names;
 use super::objects::{self, ObjectRow};
 use super::rows::{self, Bodies, Content, Decoded, Entry};
+use super::solid_read::{self, Parts};
 use crate::codec::body::{Known, restore};
 use crate::codec::header::{Facts, Regarding};
 use crate::journal::{BodyDetail, StoreError};
@@ -29,16 +30,20 @@ pub(super) struct View<'a> {
     pub(super) names: Arc<Names>,
     objects: HashMap<i64, Arc<ObjectRow>>,
     bodies: Bodies,
+    parts: Parts,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(day: &'a Day, connection: &'a Connection) -> Result<Self, StoreError> {
         let names = day.names(connection, true)?;
-        Ok(Self { day, connection, names, objects: HashMap::new(), bodies: Bodies::default() })
+        Ok(Self { day, connection, names, objects: HashMap::new(), bodies: Bodies::default(), parts: Parts::default() })
     }
 
     pub(super) fn entry(&mut self, key: i64) -> Result<Option<Entry>, StoreError> {
-        rows::entry(self.day, self.connection, key)
+        match self.day.kind {
+            Kind::Rows => rows::entry(self.day, self.connection, key),
+            Kind::Solid => solid_read::entry(self.day, self.connection, &mut self.parts, key),
+        }
     }
 
     /// The first record at or after a row, within the next changes.
@@ -58,17 +63,26 @@ impl<'a> View<'a> {
         order: Order,
         visit: &mut dyn FnMut(i64, Entry) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        rows::scan(self.day, self.connection, range, order, visit)
+        match self.day.kind {
+            Kind::Rows => rows::scan(self.day, self.connection, range, order, visit),
+            Kind::Solid => solid_read::scan(self.day, self.connection, &mut self.parts, range, order, visit),
+        }
     }
 
     /// Rows of an object within a range, at most `limit`, in order.
     pub(super) fn positions(&mut self, object: i64, range: (i64, i64), order: Order, limit: usize) -> Result<Vec<i64>, StoreError> {
-        rows::positions(self.day, self.connection, object, range, order, limit)
+        match self.day.kind {
+            Kind::Rows => rows::positions(self.day, self.connection, object, range, order, limit),
+            Kind::Solid => solid_read::positions(self.day, self.connection, object, range, order, limit),
+        }
     }
 
     /// The body of a row as it is compressed.
     pub(super) fn stripped(&mut self, key: i64) -> Result<Option<Arc<Decoded>>, StoreError> {
-        rows::body(self.day, self.connection, key, &mut self.bodies)
+        match self.day.kind {
+            Kind::Rows => rows::body(self.day, self.connection, key, &mut self.bodies),
+            Kind::Solid => solid_read::body(self.day, self.connection, &mut self.parts, key),
+        }
     }
 
     /// The last row of the object at or below `to`.
