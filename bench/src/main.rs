@@ -116,6 +116,7 @@ fn measure(arguments: &JournalArguments) -> Result<()> {
     if wants(Part::Questions) {
         questions::measure(&trace, arguments, scratch.path(), &mut report)?;
     }
+    report.finish();
     let text = match arguments.output {
         Output::Table => report.table(),
         Output::Json => serde_json::to_string_pretty(&report)?,

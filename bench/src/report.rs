@@ -20,8 +20,11 @@ pub(crate) struct Report {
     changes: u64,
     small_changes: u64,
     days: u32,
-    /// Processors that the run could use; other load is not known here.
+    /// Processors that the run could use.
     processors: usize,
+    /// What waited for them in the minute before, other programs included: above their number, times here are too long.
+    load_before: Option<f64>,
+    load_after: Option<f64>,
     rows: Vec<Row>,
 }
 
@@ -68,14 +71,14 @@ impl Row {
     pub(crate) fn at_most(mut self, limit: f64) -> Self {
         let judged = self.baseline.as_ref().map_or(self.value, |baseline| baseline.ratio);
         let unit = if self.baseline.is_some() { "×" } else { self.unit };
-        self.target = Some(Target { text: format!("≤ {} {unit}", number(limit)), met: judged <= limit });
+        self.target = Some(Target { text: format!("≤ {}", limit_text(limit, unit)), met: judged <= limit });
         self
     }
 
     pub(crate) fn at_least(mut self, limit: f64) -> Self {
         let judged = self.baseline.as_ref().map_or(self.value, |baseline| baseline.ratio);
         let unit = if self.baseline.is_some() { "×" } else { self.unit };
-        self.target = Some(Target { text: format!("≥ {} {unit}", number(limit)), met: judged >= limit });
+        self.target = Some(Target { text: format!("≥ {}", limit_text(limit, unit)), met: judged >= limit });
         self
     }
 }
@@ -90,8 +93,15 @@ impl Report {
             small_changes: arguments.small,
             days: arguments.days,
             processors: std::thread::available_parallelism().map_or(1, usize::from),
+            load_before: load(),
+            load_after: None,
             rows: Vec::new(),
         }
+    }
+
+    /// Notes how busy the machine was at the end.
+    pub(crate) fn finish(&mut self) {
+        self.load_after = load();
     }
 
     pub(crate) fn push(&mut self, row: Row) {
@@ -112,7 +122,7 @@ impl Report {
     /// The report for people.
     pub(crate) fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(["figure", "value", "baseline", "ratio", "target", ""]);
         for row in &self.rows {
             let baseline = row.baseline.as_ref();
@@ -127,10 +137,27 @@ impl Report {
         }
         let kind = if self.generated_trace { "INVENTED TRACE: for development only, these are no results\n" } else { "" };
         format!(
-            "{kind}trace of {} changes, {} bytes canonical; journals of {} and {} changes over {} days; {} processors\n{table}",
-            self.trace_changes, self.trace_raw_bytes, self.small_changes, self.changes, self.days, self.processors
+            "{kind}trace of {} changes, {} bytes canonical; journals of {} and {} changes over {} days\n{} processors, load {} before and {} \
+             after\n{table}",
+            self.trace_changes,
+            self.trace_raw_bytes,
+            self.small_changes,
+            self.changes,
+            self.days,
+            self.processors,
+            self.load_before.map_or("unknown".to_owned(), number),
+            self.load_after.map_or("unknown".to_owned(), number),
         )
     }
+}
+
+/// The load average of the last minute.
+fn load() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
+}
+
+fn limit_text(limit: f64, unit: &str) -> String {
+    if unit == "×" { ratio(limit) } else { format!("{} {unit}", number(limit)) }
 }
 
 /// Three digits that matter, never an exponent.

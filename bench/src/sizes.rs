@@ -41,8 +41,10 @@ pub(crate) fn measure(trace: &Trace, solid_level: i32, scratch: &Path, report: &
     journal.settle()?;
     journal.reopen()?;
     let closed = stored(&journal, 0)? as f64 / changes;
-    report.push(Row::new("stored, closed day, rewritten", closed, "B/change").against("raw", raw));
-    report.push(Row::new("stored, closed day, rewritten", closed, "B/change").against(&solid_name, solid).at_most(2.0));
+    let state = journal.journal()?.segments()?.first().map_or("unknown", |day| day.state.as_str());
+    let figure = format!("stored, closed day, {state}");
+    report.push(Row::new(&figure, closed, "B/change").against("raw", raw));
+    report.push(Row::new(&figure, closed, "B/change").against(&solid_name, solid).at_most(2.0));
     let base = stored(&journal, 1)? as f64;
     let alive = journal.journal()?.heads(&proreus_model::WatchScope::default())?;
     let alive = alive.iter().filter(|head| head.object.kind.as_str() != "Event").count().max(1);

@@ -72,7 +72,9 @@ impl Packer {
         match against {
             Against::Nothing => self.0.compress(&mut out, body, LIVE_LEVEL).map_err(failed)?,
             // Bytes that happen to begin like a trained dictionary would be read as one, and refused.
-            Against::Body(prefix) if prefix.starts_with(&DICTIONARY_MAGIC) => self.0.compress(&mut out, body, LIVE_LEVEL).map_err(failed)?,
+            Against::Body(prefix) if prefix.starts_with(&DICTIONARY_MAGIC) => {
+                self.0.compress(&mut out, body, LIVE_LEVEL).map_err(failed)?
+            }
             Against::Body(prefix) => self.0.compress_using_dict(&mut out, body, prefix, LIVE_LEVEL).map_err(failed)?,
             // Few bodies take this way: a context of their own spares them the number of the dictionary in each frame.
             Against::Dictionary(dictionary) => return pack_with(body, dictionary),
