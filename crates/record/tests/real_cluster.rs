@@ -46,7 +46,7 @@ fn recorded(journal: &MemoryJournal) -> BTreeMap<String, Vec<(u64, Verb, bool)>>
 fn witnessed(witness: &Witness) -> BTreeMap<String, Vec<Version>> {
     let mut found: BTreeMap<String, Vec<Version>> = BTreeMap::new();
     for (path, versions) in witness.histories() {
-        if path.resource.starts_with("leases") || path.resource.starts_with("events") || path.resource.contains("endpoints") {
+        if path.resource.starts_with("leases") || path.resource.starts_with("events") {
             continue;
         }
         for version in versions.into_iter().filter(|version| !version.uid.is_empty()) {

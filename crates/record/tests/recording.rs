@@ -445,5 +445,5 @@ async fn objects_whose_definition_went_while_nobody_looked_went_with_it() {
     };
     until("the cart and its definition are gone", &recorder, || deletes().len() == 2).await;
     recorder.shutdown().await.unwrap();
-    assert_eq!(deletes(), ["delete relist c@102 gap", "delete relist carts.shop.example@101 gap"]);
+    assert_eq!(deletes(), ["delete relist c@102 gap", "delete watch carts.shop.example@104"]);
 }
