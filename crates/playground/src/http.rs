@@ -22,7 +22,7 @@ use crate::server::Shared;
 use crate::status::ApiError;
 use crate::watch::Watch;
 use crate::world::World;
-use crate::{discovery, subresource, tree};
+use crate::{discovery, protobuf, subresource, tree};
 
 /// Largest request body, as on a real server.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -159,13 +159,15 @@ fn watch(shared: &Arc<Shared>, target: Target, call: &Call) -> Result<Response, 
     Ok(response(StatusCode::OK, "application/json", Body::from_stream(stream)))
 }
 
-/// The body of a request as JSON, from JSON or YAML.
-pub(crate) fn decoded(call: &Call) -> Result<Value, ApiError> {
+/// The body of a request as JSON, from JSON, YAML or protobuf.
+pub(crate) fn decoded(call: &Call, target: &Target) -> Result<Value, ApiError> {
     let media = call.content_type.split(';').next().unwrap_or("").trim();
     match media {
         "application/json" | "" | "*/*" => serde_json::from_slice(&call.body)
             .map_err(|error| ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}"))),
         "application/yaml" => yaml(&call.body),
+        "application/vnd.kubernetes.protobuf" if !target.def.is_custom() => protobuf::decode(&call.body, &target.def)
+            .map_err(|why| ApiError::unsupported_media_type(&format!("application/json, application/yaml (protobuf: {why})"))),
         _ => Err(ApiError::unsupported_media_type("application/json, application/yaml")),
     }
 }
@@ -193,14 +195,14 @@ pub(crate) fn writer(shared: &Shared, call: &Call) -> Result<Writer, ApiError> {
 
 fn create(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiError> {
     let writer = writer(shared, call)?;
-    let body = decoded(call)?;
+    let body = decoded(call, target)?;
     let written = shared.write(|world, _| world.cluster.create(target, body, &writer))?;
     Ok(painted(shared, target, call, StatusCode::CREATED, &written.object))
 }
 
 fn update(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiError> {
     let writer = writer(shared, call)?;
-    let body = decoded(call)?;
+    let body = decoded(call, target)?;
     let written = shared.write(|world, _| world.cluster.update(target, body, &writer))?;
     let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok(painted(shared, target, call, status, &written.object))
@@ -227,8 +229,8 @@ fn patch(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiE
 }
 
 /// What a deletion asks for, from its body and its query.
-pub(crate) fn delete_options(call: &Call) -> Result<DeleteOptions, ApiError> {
-    let body = if call.body.is_empty() { json!({}) } else { decoded(call)? };
+fn delete_options(call: &Call, target: &Target) -> Result<DeleteOptions, ApiError> {
+    let body = if call.body.is_empty() { json!({}) } else { decoded(call, target)? };
     let policy = match (tree::text(&body, "/propagationPolicy"), call.query.text("propagationPolicy")) {
         ("", policy) => policy.to_owned(),
         (policy, _) => policy.to_owned(),
@@ -255,18 +257,18 @@ pub(crate) fn delete_options(call: &Call) -> Result<DeleteOptions, ApiError> {
     })
 }
 
-fn delete_writer(shared: &Shared, call: &Call) -> Result<Writer, ApiError> {
+fn delete_writer(shared: &Shared, call: &Call, target: &Target) -> Result<Writer, ApiError> {
     let mut writer = writer(shared, call)?;
     if !call.body.is_empty() {
-        let body = decoded(call)?;
+        let body = decoded(call, target)?;
         writer.dry_run |= tree::items(&body, "/dryRun").iter().any(|value| value == "All");
     }
     Ok(writer)
 }
 
 fn delete(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiError> {
-    let options = delete_options(call)?;
-    let writer = delete_writer(shared, call)?;
+    let options = delete_options(call, target)?;
+    let writer = delete_writer(shared, call, target)?;
     let told = shared.write(|world, _| {
         let removal = world.cluster.delete(target, &options, &writer)?;
         Ok::<_, ApiError>(world.cluster.told(target, &removal))
@@ -278,8 +280,8 @@ fn delete_collection(shared: &Shared, target: &Target, call: &Call) -> Result<Re
     if target.def.kind == "Namespace" || target.def.kind == "Service" && target.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
-    let options = delete_options(call)?;
-    let writer = delete_writer(shared, call)?;
+    let options = delete_options(call, target)?;
+    let writer = delete_writer(shared, call, target)?;
     let page = shared.write(|world, _| {
         let page = list::page(&world.cluster, target, &call.query)?;
         for object in &page.items {

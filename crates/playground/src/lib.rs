@@ -22,6 +22,7 @@ mod managed;
 mod openapi;
 mod patch;
 mod prepare;
+mod protobuf;
 mod remove;
 mod render;
 mod request;

@@ -37,7 +37,7 @@ pub(crate) fn answer(shared: &Arc<Shared>, target: &Target, call: &Call) -> Resu
         ("eviction", "Pod", &Method::POST) if !custom => evict(shared, target, call),
         ("binding", "Pod", &Method::POST) if !custom => bind(shared, target, call),
         ("finalize", "Namespace", &Method::PUT) if !custom => {
-            let (writer, body) = (writer(shared, call)?, decoded(call)?);
+            let (writer, body) = (writer(shared, call)?, decoded(call, target)?);
             let written = shared.write(|world, _| world.cluster.update(target, body, &writer))?;
             Ok(json_answer(StatusCode::OK, written.object.value(), call.accepted))
         }
@@ -219,7 +219,7 @@ fn log(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response, A
 }
 
 fn evict(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiError> {
-    let (writer, body) = (writer(shared, call)?, decoded(call)?);
+    let (writer, body) = (writer(shared, call)?, decoded(call, target)?);
     let options =
         crate::remove::DeleteOptions { grace_seconds: tree::number(&body, "/deleteOptions/gracePeriodSeconds"), ..Default::default() };
     let plain = Target { subresource: String::new(), ..target.clone() };
@@ -231,7 +231,7 @@ fn evict(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiE
 }
 
 fn bind(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiError> {
-    let body = decoded(call)?;
+    let body = decoded(call, target)?;
     let node = tree::text(&body, "/target/name").to_owned();
     shared.write(|world, now| {
         let pod = world.cluster.find(target)?;
@@ -256,7 +256,7 @@ fn bind(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiEr
 }
 
 fn token(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiError> {
-    let mut body = decoded(call)?;
+    let mut body = decoded(call, target)?;
     shared.lock().cluster.find(target)?;
     let expires = time::seconds(crate::control::after(shared.now(), 3600));
     tree::put(&mut body, &["kind"], "TokenRequest");
@@ -268,7 +268,7 @@ fn token(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiE
 
 /// Answers a review: everything is allowed here.
 pub(crate) fn review(target: &Target, call: &Call) -> Result<Response, ApiError> {
-    let mut body = decoded(call)?;
+    let mut body = decoded(call, target)?;
     tree::put(&mut body, &["kind"], target.def.kind.clone());
     tree::put(&mut body, &["apiVersion"], target.def.api_version(&target.version));
     tree::put_default(&mut body, &["metadata"], json!({}));

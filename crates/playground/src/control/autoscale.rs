@@ -27,6 +27,10 @@ pub(super) fn step(step: &mut Step<'_>, key: &str) {
     let target_key = key_of(scaler.namespace(), tree::text(value, "/spec/scaleTargetRef/name"));
     let Some(target) = step.get(group, plural, &target_key) else { return };
     let current = tree::number(target.value(), "/spec/replicas").unwrap_or(1);
+    // Nobody runs on purpose: autoscaling is switched off.
+    if current == 0 {
+        return;
+    }
     let goal = tree::items(value, "/spec/metrics")
         .iter()
         .find_map(|metric| tree::number(metric, "/resource/target/averageUtilization"))
