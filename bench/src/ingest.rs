@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use proreus_model::Record;
-use proreus_store::Batch;
+use proreus_store::{Batch, Journal};
 
 use crate::journal_under_test::JournalUnderTest;
 use crate::report::{Report, Row};

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, Record};
-use proreus_store::Batch;
+use proreus_store::{Batch, Journal};
 
 use crate::ingest::BATCH_RECORDS;
 use crate::journal_under_test::JournalUnderTest;

@@ -23,7 +23,7 @@ const LOG_TAIL_LINES: usize = 30;
 
 /// A running program, its process group and its log.
 #[derive(Debug)]
-pub(crate) struct Child {
+pub struct Child {
     program: &'static str,
     process: std::process::Child,
     log: PathBuf,
@@ -32,7 +32,10 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts `command` in a process group of its own, with all its output appended to `log`.
-    pub(crate) fn start(program: &'static str, mut command: Command, log: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When the log cannot be opened or the program not started.
+    pub fn start(program: &'static str, mut command: Command, log: &Path) -> Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(log).map_err(Error::io("open", log))?;
         let errors = output.try_clone().map_err(Error::io("open", log))?;
         command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
@@ -43,25 +46,28 @@ impl Child {
     }
 
     /// The process id, which is also the id of its group.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.process.id()
     }
 
     /// The program's name.
-    pub(crate) fn program(&self) -> &'static str {
+    pub fn program(&self) -> &'static str {
         self.program
     }
 
     /// How it ended, if it has.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+    pub fn ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
             self.ended = self.process.try_wait().ok().flatten();
         }
         self.ended
     }
 
-    /// An error with the end of the log if it has ended.
-    pub(crate) fn check(&mut self) -> Result<()> {
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// With the end of the log if it has ended.
+    pub fn check(&mut self) -> Result<()> {
         match self.ended() {
             None => Ok(()),
             Some(status) => Err(Error::Exited { program: self.program, status, log: self.log_tail() }),
@@ -69,7 +75,7 @@ impl Child {
     }
 
     /// The last lines of its log.
-    pub(crate) fn log_tail(&self) -> String {
+    pub fn log_tail(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<&str> = text.lines().collect();
@@ -77,7 +83,7 @@ impl Child {
     }
 
     /// Asks it to end, and kills it if it has not within `grace`. Tells whether it obeyed.
-    pub(crate) async fn terminate(&mut self, grace: Duration) -> bool {
+    pub async fn terminate(&mut self, grace: Duration) -> bool {
         self.signal(Signal::SIGTERM);
         let deadline = Instant::now() + grace;
         while self.ended().is_none() {
@@ -91,7 +97,7 @@ impl Child {
     }
 
     /// Kills it, as `kill -9` does, and returns when it is gone.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
         if self.ended.is_none() {
             self.ended = self.process.wait().ok();

@@ -23,10 +23,12 @@ mod proxy;
 mod witness;
 
 pub use binaries::{Binaries, Module, Program, Versions, bench_sources, cache_dir};
+pub use child::Child;
 pub use churn::{Churn, ChurnOptions, ChurnReport, Population};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use credentials::User;
 pub use error::Error;
+pub use ports::Port;
 pub use proxy::FaultProxy;
 pub use witness::{ObjectPath, Version, Witness};
 

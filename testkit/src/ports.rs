@@ -15,14 +15,17 @@ const LAST: u16 = 31_999;
 
 /// A port on 127.0.0.1 that no other test claims while this value lives.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     _claim: File,
 }
 
 impl Port {
     /// Claims a port on which nothing listens.
-    pub(crate) fn claim() -> Result<Self> {
+    ///
+    /// # Errors
+    /// When every port of the range is taken.
+    pub fn claim() -> Result<Self> {
         let uid = nix::unistd::getuid();
         let dir = std::env::temp_dir().join(format!("proreus-ports-{uid}"));
         fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
@@ -41,7 +44,8 @@ impl Port {
     }
 
     /// The port's number.
-    pub(crate) fn number(&self) -> u16 {
+    #[must_use]
+    pub fn number(&self) -> u16 {
         self.number
     }
 }

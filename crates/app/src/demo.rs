@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use proreus_model::{Filter, Order, Record, Seq, SeqRange, Verb};
 use proreus_playground::{Player, Playground, PlaygroundError, PlaygroundOptions, Scenario, ScenarioClock};
 use proreus_record::{ClusterSource, Connection, RecorderSettings, connect};
-use proreus_store::{BodyDetail, Journal, ReadQuery, StoreError};
+use proreus_store::{BodyDetail, Journal, ReadQuery, SqliteJournal, StoreError};
 use serde::Serialize;
 
 use crate::config::{Overrides, Settings, resolve};
@@ -191,10 +191,11 @@ impl Demo {
     /// # Errors
     /// A journal that could not be completed or read.
     pub async fn finish(self) -> Result<DemoReport, DemoError> {
-        let journal = self.service.journal();
         self.service.shutdown().await?;
         self.playground.shutdown().await;
-        let (kinds, verbs) = tally(&*journal)?;
+        // Opened anew after everything is closed, so that the bytes are those that stay.
+        let journal = SqliteJournal::open_read_only(&self.data_dir)?;
+        let (kinds, verbs) = tally(&journal)?;
         let segments = journal.segments()?;
         Ok(DemoReport {
             changes: verbs.values().sum(),

@@ -16,6 +16,7 @@ pub mod questions;
 mod reading;
 pub mod service;
 pub mod status;
+pub mod storekeeping;
 
 pub use application::{Application, Readiness, blocking};
 pub use error::AppError;

@@ -8,6 +8,7 @@ use proreus_app::AppError;
 use proreus_app::config::ConfigError;
 use proreus_app::demo::DemoError;
 use proreus_app::service::ServiceError;
+use proreus_app::storekeeping::StorekeepingError;
 use proreus_serve::ServeError;
 use serde::Serialize;
 
@@ -44,6 +45,9 @@ pub(crate) enum Failure {
     /// There is no demo or playground.
     #[error(transparent)]
     Demo(#[from] DemoError),
+    /// A journal could not be looked after.
+    #[error(transparent)]
+    Storekeeping(#[from] StorekeepingError),
     /// HTTP could not be served.
     #[error(transparent)]
     Host(#[from] ServeError),
@@ -51,10 +55,8 @@ pub(crate) enum Failure {
     #[error("did not end within {} s after the signal", crate::signals::GRACE.as_secs())]
     Slow,
     /// The server answered, and said no.
-    #[error("{url} answered {status}: {problem}")]
+    #[error("{problem}")]
     Refused {
-        /// Where we asked.
-        url: String,
         /// HTTP status.
         status: u16,
         /// What the server said.
@@ -108,27 +110,10 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Usage { .. } | Self::Config(_) | Self::BadNews(_) => EXIT_REFUSED,
-            Self::App(error) => {
-                if error.is_refusal() {
-                    EXIT_REFUSED
-                } else {
-                    EXIT_FAILED
-                }
-            }
-            Self::Service(error) => {
-                if error.is_refusal() {
-                    EXIT_REFUSED
-                } else {
-                    EXIT_FAILED
-                }
-            }
-            Self::Demo(error) => {
-                if error.is_refusal() {
-                    EXIT_REFUSED
-                } else {
-                    EXIT_FAILED
-                }
-            }
+            Self::App(error) => by(error.is_refusal()),
+            Self::Service(error) => by(error.is_refusal()),
+            Self::Demo(error) => by(error.is_refusal()),
+            Self::Storekeeping(error) => by(error.is_refusal()),
             // 4xx: our question; 429 and 408 are no fault of the question.
             Self::Refused { status, .. } if (400..500).contains(status) && !matches!(status, 408 | 429) => EXIT_REFUSED,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => EXIT_DONE,
@@ -148,6 +133,7 @@ impl Failure {
             Self::Config(error) => error.hint.clone(),
             Self::Service(error) => error.hint(),
             Self::Demo(error) => error.hint(),
+            Self::Storekeeping(error) => error.hint(),
             Self::Host(error) => error.hint().to_owned(),
             Self::Slow => "what was durable is safe; the rest is watched again at the next start".to_owned(),
             Self::Output(_) => "check the disk or the program that reads the output".to_owned(),
@@ -171,4 +157,8 @@ impl Failure {
             false => writeln!(stderr, "{} {}", paint.text(Ink::Kind, "hint:"), clean(&hint)),
         }
     }
+}
+
+fn by(refusal: bool) -> u8 {
+    if refusal { EXIT_REFUSED } else { EXIT_FAILED }
 }

@@ -10,6 +10,7 @@ mod hosting;
 mod logging;
 mod output;
 mod progress;
+mod reference;
 mod run;
 mod signals;
 mod source;
@@ -20,5 +21,6 @@ mod view;
 mod yaml;
 
 pub use failure::{EXIT_DONE, EXIT_FAILED, EXIT_REFUSED};
+pub use reference::reference;
 pub use run::{main, run};
 pub use surroundings::Surroundings;

@@ -62,10 +62,10 @@ impl Listing {
     }
 }
 
-/// One value that is no listing.
+/// One value that is no listing, with its fields in their own order where JSON is asked for.
 pub(crate) fn write_one(out: &mut dyn Write, format: Format, value: &impl Serialize) -> io::Result<()> {
     match format {
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&to_value(value)?).map_err(io::Error::other)?),
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(value).map_err(io::Error::other)?),
         Format::Jsonl => writeln!(out, "{}", to_json(value)?),
         Format::Yaml | Format::Table => write!(out, "{}", to_yaml(&to_value(value)?)),
     }

@@ -60,8 +60,10 @@ pub fn main() -> ExitCode {
 ///
 /// What is wrong has been told on stderr when this returns; the code is one of `EXIT_DONE`, `EXIT_REFUSED`, `EXIT_FAILED`.
 pub fn run(words: impl IntoIterator<Item = OsString>, around: &mut Surroundings<'_>) -> u8 {
-    let line = match CommandLine::try_parse_from(words) {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let line = match CommandLine::try_parse_from(&words) {
         Ok(line) => line,
+        Err(error) if error.exit_code() != 0 && asks_for_json(&words) => return tell_usage_as_json(&error, around),
         Err(error) => return tell_usage(&error, around),
     };
     let json = line.verb.wants_json();
@@ -100,7 +102,7 @@ async fn act(verb: Verb, context: &mut Context<'_, '_>) -> Result<(), Failure> {
         Verb::Demo(flags) => verbs::demo::run(&flags, context).await,
         Verb::Playground(flags) => verbs::playground::run(&flags, context).await,
         Verb::Manifests(flags) => verbs::manifests::run(&flags, context),
-        Verb::Store(flags) => verbs::store::run(&flags.verb, context).await,
+        Verb::Store(flags) => verbs::store::run(&flags.verb, context),
     }
 }
 
@@ -120,4 +122,22 @@ fn tell_usage(error: &clap::Error, around: &mut Surroundings<'_>) -> u8 {
         (true, Err(_)) => EXIT_FAILED,
         (false, _) => EXIT_REFUSED,
     }
+}
+
+/// Whether a command line that could not be read asks for JSON.
+fn asks_for_json(words: &[OsString]) -> bool {
+    let text: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+    let joined = ["-ojson", "-ojsonl", "-o=json", "-o=jsonl", "--output=json", "--output=jsonl"];
+    let apart = text.windows(2).any(|pair| matches!(pair, ["-o" | "--output", "json" | "jsonl"]));
+    apart || text.iter().any(|word| joined.contains(word))
+}
+
+/// clap's words as an error that programs read: its first line, and what it suggests below.
+fn tell_usage_as_json(error: &clap::Error, around: &mut Surroundings<'_>) -> u8 {
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let problem = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let failure = Failure::Usage { problem, hint: lines.collect::<Vec<_>>().join("; ") };
+    let _ = failure.tell(around.stderr, Paint::default(), true);
+    failure.code()
 }

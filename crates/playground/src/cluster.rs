@@ -71,8 +71,9 @@ impl Writer {
     }
 }
 
-/// Commits that watches can still catch up from. A real server keeps about five minutes; ten scenario minutes of a busy demo fit in here.
-pub(crate) const HISTORY_LIMIT: usize = 50_000;
+/// Commits that watches can still catch up from. A real server keeps about five minutes; the whole demo is a fifth of this, and more would
+/// cost hundreds of megabytes under load.
+pub(crate) const HISTORY_LIMIT: usize = 10_000;
 
 impl Cluster {
     /// A cluster with nothing in it.

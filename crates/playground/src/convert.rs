@@ -18,7 +18,15 @@ pub(crate) fn from_storage(def: &ResourceDef, version: &str, mut value: Value) -
     }
     tree::put(&mut value, &["apiVersion"], def.api_version(version));
     match (def.group.as_str(), version) {
-        ("events.k8s.io", _) => rename_event(&mut value, CORE_TO_NEW),
+        ("events.k8s.io", _) => {
+            rename_event(&mut value, CORE_TO_NEW);
+            // The newer dialect leaves these out where they are empty.
+            for field in ["reportingController", "reportingInstance"] {
+                if tree::text(&value, &format!("/{field}")).is_empty() {
+                    tree::take(&mut value, &[field]);
+                }
+            }
+        }
         ("autoscaling", "v1") => autoscaler_to_v1(&mut value),
         _ => {}
     }

@@ -13,6 +13,7 @@ pub(crate) fn apply(def: &ResourceDef, version: &str, value: &mut Value) {
         crate::structural::shape(custom.schema.as_ref(), value);
         return;
     }
+    always(def, value);
     match def.kind.as_str() {
         "Pod" => pod(value),
         "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "ReplicationController" => workload(&def.kind, value),
@@ -37,6 +38,76 @@ pub(crate) fn apply(def: &ResourceDef, version: &str, value: &mut Value) {
         "NetworkPolicy" => network_policy(value),
         "RoleBinding" | "ClusterRoleBinding" => binding(value),
         "CustomResourceDefinition" => definition(value),
+        _ => {}
+    }
+}
+
+/// Times that every condition of a kind shows, `null` as long as nobody set them.
+fn condition_times(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "Pod" | "Job" => &["lastProbeTime", "lastTransitionTime"],
+        "Node" => &["lastHeartbeatTime", "lastTransitionTime"],
+        "Deployment" => &["lastTransitionTime", "lastUpdateTime"],
+        _ => &["lastTransitionTime"],
+    }
+}
+
+fn put_null(value: &mut Value, path: &[&str]) {
+    if tree::at(value, path).is_none() {
+        tree::put(value, path, Value::Null);
+    }
+}
+
+/// Fields that typed objects always show, set or not.
+pub(crate) fn always(def: &ResourceDef, value: &mut Value) {
+    for condition in value.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+        for time in condition_times(&def.kind) {
+            put_null(condition, &[time]);
+        }
+    }
+    for status in value.pointer_mut("/status/containerStatuses").and_then(Value::as_array_mut).into_iter().flatten() {
+        put_default(status, &["lastState"], json!({}));
+        put_default(status, &["state"], json!({}));
+        if status.pointer("/state/running").is_some() {
+            put_null(status, &["state", "running", "startedAt"]);
+        }
+    }
+    match def.kind.as_str() {
+        "Event" => {
+            for time in ["eventTime", "firstTimestamp", "lastTimestamp"] {
+                put_null(value, &[time]);
+            }
+            put_default(value, &["reportingComponent"], "");
+            put_default(value, &["reportingInstance"], "");
+            put_default(value, &["source"], json!({}));
+        }
+        "Node" => {
+            let capacity = value.pointer("/status/capacity").cloned();
+            if let Some(capacity) = capacity {
+                put_default(value, &["status", "allocatable"], capacity);
+            }
+            put_default(value, &["status", "daemonEndpoints", "kubeletEndpoint", "Port"], 0);
+            for field in [
+                "architecture",
+                "bootID",
+                "containerRuntimeVersion",
+                "kernelVersion",
+                "kubeProxyVersion",
+                "kubeletVersion",
+                "machineID",
+                "operatingSystem",
+                "osImage",
+                "systemUUID",
+            ] {
+                put_default(value, &["status", "nodeInfo", field], "");
+            }
+        }
+        "EndpointSlice" => {
+            for port in value.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+                put_default(port, &["name"], "");
+                put_default(port, &["protocol"], "TCP");
+            }
+        }
         _ => {}
     }
 }
@@ -146,6 +217,7 @@ fn workload(kind: &str, value: &mut Value) {
             put_default(value, &["spec", "persistentVolumeClaimRetentionPolicy", "whenScaled"], "Retain");
         }
         "DaemonSet" => {
+            put_default(value, &["metadata", "annotations", "deprecated.daemonset.template.generation"], "1");
             put_default(value, &["spec", "revisionHistoryLimit"], 10);
             put_default(value, &["spec", "updateStrategy", "type"], "RollingUpdate");
             put_default(value, &["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"], 1);
@@ -157,6 +229,9 @@ fn workload(kind: &str, value: &mut Value) {
 }
 
 fn template(value: &mut Value, path: &[&str]) {
+    if let Some((_, way)) = path.split_last() {
+        put_default(value, &[way, &["metadata"]].concat(), json!({}));
+    }
     if let Some(spec) = tree::at_mut(value, path).filter(|spec| spec.is_object()) {
         pod_spec(spec);
     }
@@ -181,6 +256,7 @@ fn cron_job(value: &mut Value) {
     put_default(value, &["spec", "suspend"], false);
     put_default(value, &["spec", "successfulJobsHistoryLimit"], 3);
     put_default(value, &["spec", "failedJobsHistoryLimit"], 1);
+    put_default(value, &["spec", "jobTemplate", "metadata"], json!({}));
     template(value, &["spec", "jobTemplate", "spec", "template", "spec"]);
 }
 

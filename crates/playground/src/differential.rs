@@ -98,9 +98,7 @@ pub struct Walk {
 impl Walk {
     /// The request of an operation, with saved values filled in.
     pub fn request(&self, operation: &Operation) -> Request {
-        let fill = |text: &str| {
-            self.saved.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
-        };
+        let fill = |text: &str| self.saved.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value));
         let action = fill(&operation.action);
         let (method, path) = action.split_once(' ').unwrap_or(("GET", &action));
         Request {
@@ -115,16 +113,29 @@ impl Walk {
 
     /// Takes in the answer to an operation.
     pub fn answer(&mut self, operation: &Operation, response: &Response) {
-        let documents: Vec<Value> =
-            serde_json::Deserializer::from_str(&response.body).into_iter::<Value>().map_while(Result::ok).collect();
+        let documents: Vec<Value> = serde_json::Deserializer::from_str(&response.body).into_iter::<Value>().map_while(Result::ok).collect();
         if let Some(first) = documents.first() {
             for (name, pointer) in &operation.save {
-                let value = first.pointer(pointer).map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                let value = first
+                    .pointer(pointer)
+                    .map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                if pointer == "/metadata/name" {
+                    self.names.name("generated", &value);
+                }
                 self.saved.insert(name.clone(), value);
             }
         }
         self.transcript.push_str(&format!("=== {} -> {}\n", operation.action, response.status));
-        for document in documents {
+        if !matches!(response.body.trim_start().chars().next(), Some('{' | '[') | None) {
+            self.transcript.push_str(response.body.trim());
+            self.transcript.push('\n');
+            return;
+        }
+        for mut document in documents {
+            // How far a quiet server has come says nothing.
+            if tree::text(&document, "/type") == "BOOKMARK" {
+                tree::put(&mut document, &["object", "metadata", "resourceVersion"], "<bookmark>");
+            }
             let chosen = if operation.only.is_empty() {
                 document
             } else {
@@ -166,10 +177,10 @@ impl Names {
             Value::Object(map) => {
                 let is_column = map.contains_key("priority") && map.contains_key("format");
                 map.into_iter()
-                    .filter(|(key, _)| !(is_column && key == "description"))
+                    .filter(|(key, _)| !(is_column && key == "description") && key != "storageVersionHash")
                     .map(|(key, value)| {
                         let value = self.normalise(value, &key);
-                        (self.in_text(&key), value)
+                        (self.in_text(&key, false), value)
                     })
                     .collect()
             }
@@ -191,17 +202,17 @@ impl Names {
 
     fn text(&mut self, text: &str, key: &str) -> String {
         match key {
-            "resourceVersion" if text.parse::<u64>().is_ok() => self.name("rv", text),
-            "continue" if !text.is_empty() => "<continue>".to_owned(),
+            _ if key.ends_with("resourceVersion") && text.parse::<u64>().is_ok() => self.name("rv", text),
+            _ if key.ends_with("continue") && !text.is_empty() => "<continue>".to_owned(),
             _ if is_uuid(text) => self.name("uid", text),
             "cells" if is_age(text) => "<age>".to_owned(),
             _ if crate::time::parse(text).is_some() => "<time>".to_owned(),
-            _ => self.in_text(text),
+            _ => self.in_text(text, key == "message"),
         }
     }
 
-    /// Replaces uids and known revisions within a longer text.
-    fn in_text(&mut self, text: &str) -> String {
+    /// Replaces uids and generated names within a longer text, and revisions where it is a message.
+    fn in_text(&mut self, text: &str, revisions: bool) -> String {
         let mut out = String::with_capacity(text.len());
         let mut word = String::new();
         for c in text.chars().chain(std::iter::once('\u{0}')) {
@@ -211,7 +222,7 @@ impl Names {
             }
             let shown = if is_uuid(&word) {
                 self.name("uid", &word)
-            } else if word.len() > 1 && word.parse::<u64>().is_ok() {
+            } else if revisions || word.parse::<u64>().is_err() {
                 self.known.get(&word).cloned().unwrap_or_else(|| word.clone())
             } else {
                 word.clone()
@@ -227,7 +238,8 @@ impl Names {
 }
 
 fn is_uuid(text: &str) -> bool {
-    text.len() == 36 && text.bytes().enumerate().all(|(at, byte)| if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { byte.is_ascii_hexdigit() })
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { byte.is_ascii_hexdigit() })
 }
 
 fn is_age(text: &str) -> bool {

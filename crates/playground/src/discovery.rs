@@ -94,7 +94,7 @@ fn group_value(group: &str, versions: &[&str]) -> Value {
     let of = |version: &&str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
     json!({
         "name": group,
-        "versions": versions.iter().map(|version| of(version)).collect::<Vec<_>>(),
+        "versions": versions.iter().map(of).collect::<Vec<_>>(),
         "preferredVersion": versions.first().map(of),
     })
 }
@@ -104,6 +104,9 @@ const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", 
 fn verbs(def: &ResourceDef) -> Vec<&'static str> {
     if def.traits.create_only {
         return vec!["create"];
+    }
+    if def.is_custom() {
+        return vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
     }
     // Namespaces are never deleted as a collection.
     VERBS.iter().copied().filter(|verb| !(*verb == "deletecollection" && def.kind == "Namespace")).collect()
@@ -138,7 +141,9 @@ fn subresources(def: &ResourceDef) -> Vec<Sub> {
         ("", "ServiceAccount") => out.push(other("token", "authentication.k8s.io", "v1", "TokenRequest", &["create"])),
         _ => {}
     }
-    out.sort_by_key(|sub| sub.name);
+    if !def.is_custom() {
+        out.sort_by_key(|sub| sub.name);
+    }
     out
 }
 

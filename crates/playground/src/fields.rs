@@ -38,6 +38,16 @@ impl FieldSet {
         self.below.remove(step);
     }
 
+    /// Takes one step out as a member of its own; what is behind it stays.
+    pub(crate) fn remove_member(&mut self, step: &str) {
+        if let Some(node) = self.below.get_mut(step) {
+            node.member = false;
+            if node.set.is_empty() {
+                self.below.remove(step);
+            }
+        }
+    }
+
     /// Takes everything behind a path out, and what became empty on the way.
     pub(crate) fn remove_below(&mut self, path: &[&str]) {
         let Some((first, rest)) = path.split_first() else { return };
@@ -189,11 +199,14 @@ impl Comparison {
         if before == after {
             return;
         }
+        // A null takes whatever form the other side has.
         let descended = match (before, after) {
-            (Some(Value::Object(_)) | None, Some(Value::Object(_)) | None) if !schema.is_whole() => {
+            (Some(Value::Object(_) | Value::Null) | None, Some(Value::Object(_) | Value::Null) | None) if !schema.is_whole() => {
                 self.walk_maps(before, after, schema, path)
             }
-            (Some(Value::Array(_)) | None, Some(Value::Array(_)) | None) => self.walk_lists(before, after, schema, path),
+            (Some(Value::Array(_) | Value::Null) | None, Some(Value::Array(_) | Value::Null) | None) => {
+                self.walk_lists(before, after, schema, path)
+            }
             _ => false,
         };
         if path.is_empty() {

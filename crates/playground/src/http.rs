@@ -86,7 +86,9 @@ fn dispatch(shared: &Arc<Shared>, call: Call) -> Result<Response, ApiError> {
 fn target(shared: &Shared, path: &ResourcePath) -> Result<Target, ApiError> {
     let world = shared.lock();
     let def = world.cluster.registry.get(&path.group, &path.resource).filter(|def| def.versions.contains(&path.version));
-    let def = def.cloned().ok_or_else(ApiError::no_such_path)?;
+    let knows_group = world.cluster.registry.all().any(|def| def.group == path.group);
+    let unknown = || if knows_group { ApiError::no_such_path() } else { ApiError::no_such_group() };
+    let def = def.cloned().ok_or_else(unknown)?;
     // A namespaced object has no address without its namespace, a cluster-scoped one none with it.
     if def.namespaced && path.namespace.is_empty() && !path.name.is_empty() || !def.namespaced && !path.namespace.is_empty() {
         return Err(ApiError::no_such_path());
@@ -127,7 +129,8 @@ fn resource(shared: &Arc<Shared>, path: ResourcePath, call: Call) -> Result<Resp
     }
     let watches = call.query.flag("watch");
     match (&call.method, target.name.is_empty()) {
-        (&Method::GET, _) if watches => watch(shared, target, &call),
+        // A single object is not watched under its own name.
+        (&Method::GET, true) if watches => watch(shared, target, &call),
         (&Method::GET, true) => {
             let now = shared.now();
             let page = list::page(&shared.lock().cluster, &target, &call.query)?;
@@ -310,6 +313,9 @@ fn painted(shared: &Shared, target: &Target, call: &Call, status: StatusCode, ob
 
 /// A refusal as an answer.
 pub(crate) fn refused(refusal: &ApiError) -> Response {
+    if refusal.is_plain_text() {
+        return response(refusal.code, "text/plain; charset=utf-8", Body::from(refusal.message.clone()));
+    }
     let mut out = response(refusal.code, "application/json", Body::from(refusal.status().to_string()));
     if let Some(seconds) = refusal.details.as_ref().and_then(|details| details.get("retryAfterSeconds")).and_then(Value::as_u64) {
         out.headers_mut().insert(header::RETRY_AFTER, seconds.into());

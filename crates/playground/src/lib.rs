@@ -44,5 +44,5 @@ mod write;
 
 pub use clock::ScenarioClock;
 pub use demo::{SHOP, shop};
-pub use scenario::{Player, Scenario, play_in_real_time};
+pub use scenario::{LivePlayground, Player, Scenario, play_in_real_time};
 pub use server::{Playground, PlaygroundError, PlaygroundOptions};

@@ -37,11 +37,8 @@ pub(crate) fn version(text: &str) -> Result<Option<u64>, ApiError> {
     match text {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| {
-            let about = crate::status::About { group: "meta.k8s.io", resource: "ListOptions", name: "" };
-            ApiError::invalid(
-                about,
-                &[Cause::invalid("resourceVersion", &text.into(), &format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))],
-            )
+            let why = format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
+            ApiError::bad_request(format!("invalid resource version: {why}"))
         }),
     }
 }
@@ -108,7 +105,7 @@ fn continue_token(revision: i64, after: &str) -> String {
 
 fn expired_page(after: &str) -> ApiError {
     let mut refusal = ApiError::expired(EXPIRED_PAGE);
-    refusal.details = Some(json!({"continue": continue_token(-1, after.trim_end_matches('\u{0}'))}));
+    refusal.next = Some(continue_token(-1, after.trim_end_matches('\u{0}')));
     refusal
 }
 
@@ -152,8 +149,11 @@ pub(crate) fn page(cluster: &Cluster, target: &Target, query: &Query) -> Result<
 
 impl Page {
     /// The `metadata` of the list object.
-    pub(crate) fn metadata(&self) -> Value {
+    pub(crate) fn metadata(&self, custom: bool) -> Value {
         let mut out = json!({"resourceVersion": self.revision.to_string()});
+        if custom {
+            out["continue"] = "".into();
+        }
         if let Some(next) = &self.next {
             out["continue"] = next.clone().into();
         }

@@ -84,10 +84,12 @@ fn entry(owner: &Owner) -> Value {
         "manager": owner.who.manager,
         "operation": if owner.who.apply { "Apply" } else { "Update" },
         "apiVersion": owner.who.api_version,
-        "time": owner.time,
         "fieldsType": "FieldsV1",
         "fieldsV1": owner.set.to_json(),
     });
+    if !owner.time.is_empty() {
+        out["time"] = owner.time.clone().into();
+    }
     if !owner.who.subresource.is_empty() {
         out["subresource"] = owner.who.subresource.clone().into();
     }
@@ -105,6 +107,7 @@ pub(crate) fn strip(set: &mut FieldSet, def: &ResourceDef, subresource: &str) {
     for name in SERVER_META {
         set.remove_below(&["f:metadata", name]);
     }
+    set.remove_member("f:metadata");
     match subresource {
         "status" => set.remove_step("f:spec"),
         _ if def.traits.status && !writes_status(def) => set.remove_step("f:status"),
@@ -118,11 +121,21 @@ fn writes_status(def: &ResourceDef) -> bool {
 }
 
 /// What an object of a type consists of before anything is written into it: these structures exist without an owner.
-fn skeleton(def: &ResourceDef) -> Value {
+fn skeleton(def: &ResourceDef, version: &str) -> Value {
+    let mut out = bare(def);
+    if !def.is_custom() {
+        crate::defaults::always(def, &mut out);
+    }
+    let mut out = crate::convert::from_storage(def, version, out);
+    tree::take(&mut out, &["apiVersion"]);
+    out
+}
+
+fn bare(def: &ResourceDef) -> Value {
     if def.is_custom() {
         return json!({"metadata": {}});
     }
-    let template = json!({"metadata": {}, "spec": {}});
+    let template = json!({"metadata": {}, "spec": {"containers": null}});
     match def.kind.as_str() {
         "Deployment" => json!({"metadata": {}, "spec": {"template": template, "strategy": {}}, "status": {}}),
         "ReplicaSet" | "Job" => json!({"metadata": {}, "spec": {"template": template}, "status": {}}),
@@ -130,6 +143,10 @@ fn skeleton(def: &ResourceDef) -> Value {
         "CronJob" => json!({"metadata": {}, "spec": {"jobTemplate": {"metadata": {}, "spec": {"template": template}}}, "status": {}}),
         "Service" => json!({"metadata": {}, "spec": {}, "status": {"loadBalancer": {}}}),
         "Ingress" => json!({"metadata": {}, "spec": {}, "status": {"loadBalancer": {}}}),
+        "Pod" => json!({"metadata": {}, "spec": {"containers": null}, "status": {}}),
+        "Event" => json!({"metadata": {}, "involvedObject": {}, "source": {}}),
+        "HorizontalPodAutoscaler" => json!({"metadata": {}, "spec": {"scaleTargetRef": {}}, "status": {}}),
+        "NetworkPolicy" => json!({"metadata": {}, "spec": {"podSelector": {}}}),
         "Node" => json!({"metadata": {}, "spec": {}, "status": {"daemonEndpoints": {"kubeletEndpoint": {}}, "nodeInfo": {}}}),
         "CustomResourceDefinition" => json!({"metadata": {}, "spec": {"names": {}}, "status": {"acceptedNames": {}}}),
         "PersistentVolumeClaim" => json!({"metadata": {}, "spec": {"resources": {}}, "status": {}}),
@@ -148,27 +165,40 @@ pub(crate) fn comparable(value: &Value) -> Value {
     out
 }
 
-/// Records an ordinary write: the writer owns what differs, the others lose it. Returns false when nothing differs.
-pub(crate) fn record_update(
-    before: Option<&Value>,
-    after: &mut Value,
-    def: &ResourceDef,
-    version: &str,
-    who: &Who,
-    now: Timestamp,
-) -> bool {
-    let empty = skeleton(def);
-    let old = before.map_or_else(|| empty.clone(), comparable);
-    let new = comparable(after);
+/// The owner of everything that was there before anybody applied.
+pub(crate) fn before_first_apply(live: &Value, def: &ResourceDef, version: &str, now: Timestamp) -> Owner {
+    let who =
+        Who { manager: "before-first-apply".to_owned(), apply: false, api_version: def.api_version(version), subresource: String::new() };
+    let mut base = skeleton(def, version);
+    let empty = base.clone();
+    tree::lay_over(&mut base, comparable(live));
+    let comparison = Comparison::of(&empty, &base, Schema::of(def, version));
+    let mut set = comparison.added.union(&comparison.modified);
+    strip(&mut set, def, "");
+    Owner { who, time: crate::time::seconds(now), set }
+}
+
+/// Records an ordinary write: the writer owns what differs, the others lose it.
+pub(crate) fn record_update(before: Option<&Value>, after: &mut Value, def: &ResourceDef, version: &str, who: &Who, now: Timestamp) {
+    let empty = skeleton(def, version);
+    // Fields are named as in the dialect of the request.
+    let spoken = |value: &Value| crate::convert::from_storage(def, version, comparable(value));
+    let old = before.map_or_else(|| empty.clone(), spoken);
+    let new = spoken(after);
     let mut base = empty;
     tree::lay_over(&mut base, old);
-    let mut padded = skeleton(def);
+    let mut padded = skeleton(def, version);
     tree::lay_over(&mut padded, new);
     let comparison = Comparison::of(&base, &padded, Schema::of(def, version));
     let mut written = comparison.added.union(&comparison.modified);
     strip(&mut written, def, &who.subresource);
     // A client that sends managedFields along says what it read; only an explicit empty list clears them.
     let mut owners = before.map(owners).unwrap_or_default();
+    if before.is_some() && owners.is_empty() {
+        // Nobody's fields were noted at birth, so nobody's are until somebody applies.
+        store(after, owners);
+        return;
+    }
     let gone = written.union(&comparison.removed);
     let mut mine = None;
     for owner in &mut owners {
@@ -178,7 +208,8 @@ pub(crate) fn record_update(
             owner.set = owner.set.difference(&gone);
         }
     }
-    let time = crate::time::seconds(now);
+    // The scale endpoint of the real server leaves the time out.
+    let time = if who.subresource == "scale" { String::new() } else { crate::time::seconds(now) };
     match mine {
         Some(set) => {
             let next = set.union(&written).difference(&comparison.removed);
@@ -191,5 +222,4 @@ pub(crate) fn record_update(
         None => {}
     }
     store(after, owners);
-    !comparison.is_same()
 }

@@ -41,6 +41,9 @@ pub(crate) fn for_create(cluster: &mut Cluster, target: &Target, value: &mut Val
         "Pod" => pod(cluster, value),
         "Service" => service(cluster, value),
         "Job" => job(value),
+        "PersistentVolumeClaim" => tree::list_mut(value, &["metadata", "finalizers"]).push("kubernetes.io/pvc-protection".into()),
+        "PersistentVolume" => tree::list_mut(value, &["metadata", "finalizers"]).push("kubernetes.io/pv-protection".into()),
+        "Node" => node(value),
         "CustomResourceDefinition" => {
             let storage = tree::items(value, "/spec/versions").iter().find(|version| tree::flag(version, "/storage"));
             let storage = storage.map(|version| tree::text(version, "/name").to_owned()).unwrap_or_default();
@@ -105,7 +108,9 @@ fn quality(pod: &Value) -> &'static str {
         ["requests", "limits"].iter().any(|side| ["cpu", "memory"].iter().any(|name| has(container, side, name).is_some()))
     });
     let guaranteed = containers.iter().all(|container| {
-        ["cpu", "memory"].iter().all(|name| has(container, "limits", name).is_some() && has(container, "limits", name) == has(container, "requests", name))
+        ["cpu", "memory"]
+            .iter()
+            .all(|name| has(container, "limits", name).is_some() && has(container, "limits", name) == has(container, "requests", name))
     });
     match (any, guaranteed) {
         (false, _) => "BestEffort",
@@ -134,6 +139,14 @@ fn service(cluster: &mut Cluster, value: &mut Value) {
     }
 }
 
+/// A new node is not ready until its conditions were seen to say so.
+fn node(value: &mut Value) {
+    let taints = tree::list_mut(value, &["spec", "taints"]);
+    if !taints.iter().any(|taint| tree::text(taint, "/key") == "node.kubernetes.io/not-ready") {
+        taints.push(json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}));
+    }
+}
+
 fn job(value: &mut Value) {
     if tree::flag(value, "/spec/manualSelector") {
         return;
@@ -149,6 +162,8 @@ fn job(value: &mut Value) {
         tree::put(value, &["spec", "template", "metadata", "labels", label], text.clone());
     }
     tree::put(value, &["spec", "selector", "matchLabels", "batch.kubernetes.io/controller-uid"], uid);
+    let labels = value.pointer("/spec/template/metadata/labels").cloned().unwrap_or_else(|| json!({}));
+    put_default(value, &["metadata", "labels"], labels);
 }
 
 /// Fields of metadata that a client cannot change.
@@ -167,6 +182,10 @@ pub(crate) fn for_update(target: &Target, before: &Value, value: &mut Value) {
     }
     if target.subresource == "status" {
         status_only(target, before, value);
+    } else if target.subresource == "finalize" {
+        let kept = value.pointer("/spec/finalizers").cloned();
+        *value = before.clone();
+        put_or_take(value, &["spec", "finalizers"], kept);
     } else if target.def.traits.status && target.subresource.is_empty() {
         put_or_take(value, &["status"], before.get("status").cloned());
     }

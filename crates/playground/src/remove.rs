@@ -92,15 +92,19 @@ impl Cluster {
     pub(crate) fn delete(&mut self, target: &Target, options: &DeleteOptions, writer: &Writer) -> Result<Removal, ApiError> {
         let existing = self.find(target)?;
         if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != existing.uid()) {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", existing.uid());
-            return Err(ApiError::conflict(target.about(), &why));
+            let why = format!(
+                "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
+                existing.uid()
+            );
+            return Err(ApiError::conflict(target.about_kind(), &why));
         }
         if let Some(version) = options.resource_version.as_deref().filter(|version| *version != existing.revision().to_string()) {
             let why = format!(
-                "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+                "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). \
+                 The object might have been modified",
                 existing.revision()
             );
-            return Err(ApiError::conflict(target.about(), &why));
+            return Err(ApiError::conflict(target.about_kind(), &why));
         }
         let mut value = existing.value().clone();
         let grace = grace(target, &existing, options);
@@ -109,7 +113,9 @@ impl Cluster {
         }
         let holders = finalizers(target, &value, options);
         let is_namespace = target.def.kind == "Namespace" && !target.def.is_custom();
-        if grace == 0 && holders.is_empty() && !(is_namespace && !tree::items(&value, "/spec/finalizers").is_empty()) {
+        let is_pod = target.def.kind == "Pod" && !target.def.is_custom();
+        let held_by_namespace = is_namespace && !tree::items(&value, "/spec/finalizers").is_empty();
+        if !is_pod && grace == 0 && holders.is_empty() && !held_by_namespace {
             return Ok(self.delete_now(target, existing, writer));
         }
         if holders.is_empty() {
@@ -131,7 +137,13 @@ impl Cluster {
         if target.def.kind == "CustomResourceDefinition" {
             mark_terminating(&mut value, &time::seconds(writer.now));
         }
-        Ok(Removal::Pending(self.store_or_pretend(target, value, writer)))
+        let held = !tree::items(&value, "/metadata/finalizers").is_empty();
+        let marked = self.store_or_pretend(target, value, writer);
+        // A pod without grace is marked and gone in the same breath.
+        if is_pod && grace == 0 && !held {
+            return Ok(self.delete_now(target, marked, writer));
+        }
+        Ok(Removal::Pending(marked))
     }
 
     /// A second request for a pod may shorten its grace; for anything else it changes nothing.
@@ -141,14 +153,12 @@ impl Cluster {
         if options.grace_seconds.is_none() || grace >= left || target.def.kind != "Pod" {
             return Removal::Pending(existing.clone());
         }
-        if grace == 0 && !held {
-            return self.delete_now(target, existing.clone(), writer);
-        }
         let mut value = existing.value().clone();
         let due = writer.now.checked_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(writer.now);
         tree::put(&mut value, &["metadata", "deletionTimestamp"], time::seconds(due));
         tree::put(&mut value, &["metadata", "deletionGracePeriodSeconds"], grace);
-        Removal::Pending(self.store_or_pretend(target, value, writer))
+        let shortened = self.store_or_pretend(target, value, writer);
+        if grace == 0 && !held { self.delete_now(target, shortened, writer) } else { Removal::Pending(shortened) }
     }
 
     fn delete_now(&mut self, target: &Target, existing: Arc<Object>, writer: &Writer) -> Removal {

@@ -65,16 +65,16 @@ impl Painter {
                         Item { value, bare: !def.is_custom() }
                     })
                     .collect();
-                list_text(&def.list_kind, &def.api_version(version), &page.metadata(), &items)
+                list_text(&def.list_kind, &def.api_version(version), &page.metadata(def.is_custom()), &items)
             }
             Form::Metadata => {
                 let items: Vec<Value> = objects.map(|object| partial(object.value())).collect();
-                list_text("PartialObjectMetadataList", "meta.k8s.io/v1", &page.metadata(), &items)
+                list_text("PartialObjectMetadataList", "meta.k8s.io/v1", &page.metadata(def.is_custom()), &items)
             }
             Form::Table => {
                 let values: Vec<Value> = objects.map(|object| convert::from_storage(def, version, object.value().clone())).collect();
                 let mut out = table::table(&self.target, values.iter(), true, now);
-                out["metadata"] = page.metadata();
+                out["metadata"] = page.metadata(def.is_custom());
                 out.to_string()
             }
         }

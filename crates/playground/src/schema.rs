@@ -79,7 +79,9 @@ const WHOLE: &[&str] = &[
     "dataSource",
     "requiredDuringSchedulingIgnoredDuringExecution",
     "roleRef",
-    "scaleTargetRef",
+    "ownerReferences",
+    "imagePullSecrets",
+    "secrets",
 ];
 
 /// Fields that would be whole by their name, but are not under these parents.
@@ -159,7 +161,7 @@ impl<'a> Schema<'a> {
     pub(crate) fn is_whole(self) -> bool {
         match self {
             Self::BuiltIn { parent, field, .. } => WHOLE.contains(&field) && !NOT_WHOLE.contains(&(parent, field)),
-            Self::Meta { .. } => false,
+            Self::Meta { field, .. } => field == "ownerReferences",
             Self::Custom { node, root } => {
                 !root && node.is_some_and(|node| node.get("x-kubernetes-map-type").and_then(Value::as_str) == Some("atomic"))
             }

@@ -185,7 +185,12 @@ fn field_requirement(text: &str, def: &ResourceDef) -> Result<FieldRequirement, 
     let known = matches!(field, "metadata.name" | "metadata.namespace")
         || !def.is_custom() && FIELDS.iter().any(|(kind, name, _)| *kind == def.kind && *name == field && dialect_has(def, field));
     if !known {
-        return Err(ApiError::bad_request(format!("field label not supported: {field}")));
+        let own = FIELDS.iter().any(|(kind, _, _)| *kind == def.kind) && !def.is_custom();
+        let message = match own {
+            true => format!("field label not supported: {field}"),
+            false => format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
+        };
+        return Err(ApiError::bad_request(message));
     }
     let place = FIELDS.iter().find(|(kind, name, _)| *kind == def.kind && *name == field).map(|(_, _, place)| (*place).to_owned());
     let place = place.unwrap_or_else(|| format!("/{}", field.replace('.', "/")));

@@ -3,6 +3,9 @@
 use ::http::StatusCode;
 use serde_json::{Value, json};
 
+/// Marks an answer that is no `Status` object.
+const PLAIN_TEXT: &str = "\u{0}plain";
+
 /// One refused request.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
@@ -10,6 +13,8 @@ pub(crate) struct ApiError {
     pub(crate) reason: &'static str,
     pub(crate) message: String,
     pub(crate) details: Option<Value>,
+    /// Where an expired list can be continued all the same.
+    pub(crate) next: Option<String>,
 }
 
 /// What an error is about, for its details: resource (or kind), group, name.
@@ -76,7 +81,7 @@ fn details(about: About<'_>) -> Value {
 
 impl ApiError {
     fn new(code: StatusCode, reason: &'static str, message: impl Into<String>, details: Option<Value>) -> Self {
-        Self { code, reason, message: message.into(), details }
+        Self { code, reason, message: message.into(), details, next: None }
     }
 
     /// The path leads nowhere.
@@ -139,7 +144,9 @@ impl ApiError {
 
     /// The object breaks rules of its kind. `about.resource` is the kind here.
     pub(crate) fn invalid(about: About<'_>, causes: &[Cause]) -> Self {
-        let told: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let mut told: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        // The same complaint made twice is told once, but listed twice.
+        told.dedup();
         let told = if told.len() == 1 { told.concat() } else { format!("[{}]", told.join(", ")) };
         let mut details = details(about);
         details["causes"] = causes.iter().map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field})).collect();
@@ -185,11 +192,32 @@ impl ApiError {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message, None)
     }
 
+    /// The patch is of a kind that is not taken here.
+    pub(crate) fn unsupported_patch() -> Self {
+        let code = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(code, "UnsupportedMediaType", "415: Unsupported Media Type", Some(json!({})))
+    }
+
+    /// Something that the real server does not class: a message and nothing else.
+    pub(crate) fn unclassed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message, None)
+    }
+
+    /// The group or version is not served at all, which is answered by plain text.
+    pub(crate) fn no_such_group() -> Self {
+        Self { reason: PLAIN_TEXT, ..Self::new(StatusCode::NOT_FOUND, "", "404 page not found\n", None) }
+    }
+
+    /// True for an answer that is no `Status` object.
+    pub(crate) fn is_plain_text(&self) -> bool {
+        self.reason == PLAIN_TEXT
+    }
+
     /// No acceptable answer can be given.
     pub(crate) fn not_acceptable() -> Self {
-        let taken = "application/json, application/json;as=Table;g=meta.k8s.io;v=v1, application/yaml";
-        let message = format!("only the following media types are accepted: {taken}");
-        Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message, None)
+        let taken = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {taken}");
+        Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message, Some(json!({})))
     }
 
     /// Too many of something; come back later.
@@ -210,8 +238,13 @@ impl ApiError {
     /// The `Status` object.
     pub(crate) fn status(&self) -> Value {
         let mut out = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"});
+        if let Some(next) = &self.next {
+            out["metadata"]["continue"] = next.clone().into();
+        }
         out["message"] = self.message.clone().into();
-        out["reason"] = self.reason.into();
+        if !self.reason.is_empty() {
+            out["reason"] = self.reason.into();
+        }
         if let Some(details) = &self.details {
             out["details"] = details.clone();
         }

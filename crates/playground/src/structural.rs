@@ -9,10 +9,8 @@ use crate::tree;
 pub(crate) fn shape(schema: Option<&Value>, value: &mut Value) {
     let Some(schema) = schema else { return };
     let root_keys = ["apiVersion", "kind", "metadata"];
-    let kept: Vec<(String, Value)> = root_keys
-        .iter()
-        .filter_map(|key| value.get(*key).map(|value| ((*key).to_owned(), value.clone())))
-        .collect();
+    let kept: Vec<(String, Value)> =
+        root_keys.iter().filter_map(|key| value.get(*key).map(|value| ((*key).to_owned(), value.clone()))).collect();
     walk(schema, value);
     if let Some(map) = value.as_object_mut() {
         map.extend(kept);
@@ -28,14 +26,19 @@ fn walk(schema: &Value, value: &mut Value) {
                 || additional.is_some_and(|any| any.as_bool() == Some(true))
                 || properties.is_none() && additional.is_none() && schema.get("type").is_none();
             for (name, property) in properties.into_iter().flatten() {
-                if let Some(default) = property.get("default").filter(|_| map.get(name).is_none_or(|value| value.is_null() && !tree::flag(property, "/nullable"))) {
+                if let Some(default) = property
+                    .get("default")
+                    .filter(|_| map.get(name).is_none_or(|value| value.is_null() && !tree::flag(property, "/nullable")))
+                {
                     map.insert(name.clone(), default.clone());
                 }
                 if map.get(name).is_some_and(Value::is_null) && !tree::flag(property, "/nullable") {
                     map.remove(name);
                 }
             }
-            map.retain(|name, _| open || properties.is_some_and(|known| known.contains_key(name)) || additional.is_some_and(Value::is_object));
+            map.retain(|name, _| {
+                open || properties.is_some_and(|known| known.contains_key(name)) || additional.is_some_and(Value::is_object)
+            });
             for (name, value) in map.iter_mut() {
                 let below = properties.and_then(|known| known.get(name)).or_else(|| additional.filter(|any| any.is_object()));
                 if let Some(below) = below {
@@ -103,15 +106,15 @@ fn check_type(schema: &Value, value: &Value, path: &str) -> Option<Cause> {
 }
 
 fn check_at(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    if let Some(cause) = check_type(schema, value, path) {
-        causes.push(cause);
-        return;
-    }
+    let wrong_type = check_type(schema, value, path);
+    let fits = wrong_type.is_none();
+    causes.extend(wrong_type);
     if let Some(allowed) = schema.get("enum").and_then(Value::as_array).filter(|allowed| !allowed.contains(value)) {
         let allowed: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
         causes.push(Cause::unsupported(path, value, &allowed));
     }
     match value {
+        _ if !fits => {}
         Value::Object(map) => {
             for name in tree::items(schema, "/required").iter().filter_map(Value::as_str) {
                 if !map.contains_key(name) {
@@ -175,7 +178,8 @@ mod tests {
     fn prunes_unknown_fields_and_fills_in_defaults() {
         let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
             "size": {"type": "integer", "default": 3}, "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}}});
-        let mut value = json!({"apiVersion": "a/v1", "kind": "B", "metadata": {"name": "x"}, "spec": {"odd": 1, "free": {"any": 2}}, "rest": 1});
+        let mut value =
+            json!({"apiVersion": "a/v1", "kind": "B", "metadata": {"name": "x"}, "spec": {"odd": 1, "free": {"any": 2}}, "rest": 1});
         shape(Some(&schema), &mut value);
         let after = json!({"apiVersion": "a/v1", "kind": "B", "metadata": {"name": "x"}, "spec": {"size": 3, "free": {"any": 2}}});
         assert_eq!(value, after);
@@ -185,9 +189,14 @@ mod tests {
     fn names_the_field_that_is_wrong() {
         let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "required": ["size"], "properties": {
             "size": {"type": "integer", "minimum": 1}}}}});
-        let told = |value: Value| check(Some(&schema), &value).iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect::<Vec<_>>();
+        let told = |value: Value| {
+            check(Some(&schema), &value).iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect::<Vec<_>>()
+        };
         assert_eq!(told(json!({"spec": {}})), ["spec.size: Required value"]);
-        assert_eq!(told(json!({"spec": {"size": 0}})), ["spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1"]);
+        assert_eq!(
+            told(json!({"spec": {"size": 0}})),
+            ["spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1"]
+        );
         let wrong = "spec.size: Invalid value: \"string\": spec.size in body must be of type integer: \"string\"";
         assert_eq!(told(json!({"spec": {"size": "x"}})), [wrong]);
     }

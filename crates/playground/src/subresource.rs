@@ -77,7 +77,8 @@ fn scale_of(target: &Target, object: &Object) -> Value {
 
 fn scale(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiError> {
     let writer = writer(shared, call)?;
-    let body: Value = serde_json::from_slice(&call.body).map_err(|error| ApiError::bad_request(format!("error decoding scale: {error}")))?;
+    let body: Value =
+        serde_json::from_slice(&call.body).map_err(|error| ApiError::bad_request(format!("error decoding scale: {error}")))?;
     let shown = shared.write(|world, _| {
         let existing = world.cluster.find(target)?;
         let mut wanted = scale_of(target, &existing);
@@ -140,7 +141,8 @@ fn wanted(cluster: &Cluster, target: &Target, call: &Call, now: jiff::Timestamp)
         return Err(ApiError::bad_request(message));
     }
     if !previous && !waiting.is_empty() && waiting != "CrashLoopBackOff" {
-        let why = if waiting == "ContainerCreating" { "is waiting to start" } else { "is waiting to start: trying and failing to pull image" };
+        let why =
+            if waiting == "ContainerCreating" { "is waiting to start" } else { "is waiting to start: trying and failing to pull image" };
         let message = match waiting {
             "ContainerCreating" => format!("container {container:?} in pod {:?} {why}: ContainerCreating", target.name),
             _ => format!("container {container:?} in pod {:?} {why}", target.name),
@@ -181,6 +183,9 @@ fn lines(cluster: &Cluster, wanted: &Wanted, from: usize) -> (String, usize) {
 fn log(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response, ApiError> {
     let now = shared.now();
     let world = shared.lock();
+    if tree::text(world.cluster.find(target)?.value(), "/spec/nodeName").is_empty() {
+        return Ok(response(StatusCode::NO_CONTENT, "text/plain", Body::empty()));
+    }
     let wanted = wanted(&world.cluster, target, call, now)?;
     let of = Of { namespace: &wanted.namespace, pod: &wanted.pod, container: &wanted.container, restart: wanted.restart };
     let total = world.cluster.logs.read(of).len();
@@ -215,7 +220,8 @@ fn log(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response, A
 
 fn evict(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiError> {
     let (writer, body) = (writer(shared, call)?, decoded(call)?);
-    let options = crate::remove::DeleteOptions { grace_seconds: tree::number(&body, "/deleteOptions/gracePeriodSeconds"), ..Default::default() };
+    let options =
+        crate::remove::DeleteOptions { grace_seconds: tree::number(&body, "/deleteOptions/gracePeriodSeconds"), ..Default::default() };
     let plain = Target { subresource: String::new(), ..target.clone() };
     shared.write(|world, _| world.cluster.delete(&plain, &options, &writer))?;
     let mut told = success(Value::Null);
@@ -227,7 +233,7 @@ fn evict(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiE
 fn bind(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiError> {
     let body = decoded(call)?;
     let node = tree::text(&body, "/target/name").to_owned();
-    shared.write(|world, _| {
+    shared.write(|world, now| {
         let pod = world.cluster.find(target)?;
         let bound = tree::text(pod.value(), "/spec/nodeName");
         if !bound.is_empty() {
@@ -236,6 +242,10 @@ fn bind(shared: &Shared, target: &Target, call: &Call) -> Result<Response, ApiEr
         }
         let mut value = pod.value().clone();
         tree::put(&mut value, &["spec", "nodeName"], node);
+        let condition = json!({
+            "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": time::seconds(now),
+        });
+        tree::list_mut(&mut value, &["status", "conditions"]).push(condition);
         world.cluster.store.commit(&target.def.table, &target.key(), Some(value));
         Ok(())
     })?;

@@ -34,8 +34,9 @@ pub(crate) fn on_create(target: &Target, value: &Value) -> Result<(), ApiError> 
 pub(crate) fn on_update(target: &Target, before: &Value, value: &Value) -> Result<(), ApiError> {
     let mut causes = Vec::new();
     if target.subresource.is_empty() {
-        fixed(target, before, value, &mut causes);
         both(target, value, &mut causes);
+        fixed(target, before, value, &mut causes);
+        finalizers(before, value, &mut causes);
     }
     refuse(target, causes)
 }
@@ -86,13 +87,13 @@ fn both(target: &Target, value: &Value, causes: &mut Vec<Cause>) {
         "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => workload(target, value, causes),
         "ConfigMap" | "Secret" => data(value, causes),
         "CustomResourceDefinition" => definition(value, causes),
-        "Service" => {
-            if tree::items(value, "/spec/ports").is_empty() && !matches!(tree::text(value, "/spec/type"), "ExternalName") && tree::text(value, "/spec/clusterIP") != "None" {
-                causes.push(Cause::required("spec.ports", ""));
-            }
-        }
+        "Service" if needs_ports(value) && tree::items(value, "/spec/ports").is_empty() => causes.push(Cause::required("spec.ports", "")),
         _ => {}
     }
+}
+
+fn needs_ports(service: &Value) -> bool {
+    tree::text(service, "/spec/type") != "ExternalName" && tree::text(service, "/spec/clusterIP") != "None"
 }
 
 fn containers(value: &Value, place: &str, causes: &mut Vec<Cause>) {
@@ -163,6 +164,22 @@ fn definition(value: &Value, causes: &mut Vec<Cause>) {
     let storage = tree::items(value, "/spec/versions").iter().filter(|version| tree::flag(version, "/storage")).count();
     if storage != 1 {
         causes.push(Cause::invalid("spec.versions", &value["spec"]["versions"], "must have exactly one version marked as storage version"));
+    }
+}
+
+/// An object on its way out takes no new finalizers.
+fn finalizers(before: &Value, value: &Value, causes: &mut Vec<Cause>) {
+    if tree::text(before, "/metadata/deletionTimestamp").is_empty() {
+        return;
+    }
+    let known = tree::items(before, "/metadata/finalizers");
+    let new: Vec<String> =
+        tree::items(value, "/metadata/finalizers").iter().filter(|name| !known.contains(name)).map(Value::to_string).collect();
+    if !new.is_empty() {
+        let text =
+            format!("no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}", new.join(", "));
+        // The real server complains twice, once for metadata and once for the object.
+        causes.extend([Cause::forbidden("metadata.finalizers", &text), Cause::forbidden("metadata.finalizers", &text)]);
     }
 }
 

@@ -72,7 +72,8 @@ fn check(query: &Query) -> Result<(), ApiError> {
 }
 
 fn begin(shared: &Shared, target: &Target, selector: &Selector, query: &Query) -> Result<Beginning, ApiError> {
-    let wanted = list::version(query.text("resourceVersion"))?;
+    let wanted = list::version(query.text("resourceVersion"))
+        .map_err(|refusal| ApiError::unclassed(refusal.message.trim_start_matches("invalid resource version: ").to_owned()))?;
     let world = shared.lock();
     let store = &world.cluster.store;
     let streams_list = query.has("sendInitialEvents") && query.flag("sendInitialEvents");
@@ -106,6 +107,7 @@ impl Watch {
         let seconds = query.number("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
         let beginning = begin(shared, &target, &selector, query)?;
         let now = Instant::now();
+        let lifetime = seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
         Ok(Self {
             painter: Painter::new(&target, accepted, Wrapping::Watch),
             target,
@@ -115,8 +117,8 @@ impl Watch {
             refusal: beginning.refusal,
             position: beginning.position,
             bookmarks: query.flag("allowWatchBookmarks"),
-            next_bookmark: now + shared.bookmark_interval,
-            deadline: now + seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs),
+            next_bookmark: next_bookmark(now, now + lifetime, shared.bookmark_interval),
+            deadline: now + lifetime,
             revisions: shared.revisions.subscribe(),
             cut: shared.cut.subscribe(),
             wanted: shared.bookmark_at.subscribe(),
@@ -217,8 +219,8 @@ impl Watch {
             () = tokio::time::sleep_until(wake) => {
                 let over = Instant::now() >= self.deadline;
                 self.done |= over;
-                self.next_bookmark = Instant::now() + self.shared.bookmark_interval;
-                return self.bookmarks.then(|| self.bookmark(false));
+                self.next_bookmark = next_bookmark(Instant::now(), self.deadline, self.shared.bookmark_interval);
+                return (self.bookmarks && !over).then(|| self.bookmark(false));
             }
         }
         None
@@ -228,6 +230,14 @@ impl Watch {
         self.told = self.position;
         line("BOOKMARK", &self.painter.bookmark(&self.target, self.position, ends_initial).to_string())
     }
+}
+
+/// A last bookmark comes this long before the end, so that the client resumes from close by.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
+
+fn next_bookmark(now: Instant, deadline: Instant, interval: Duration) -> Instant {
+    let last = deadline.checked_sub(LAST_BOOKMARK).filter(|last| *last > now + LAST_BOOKMARK / 2);
+    last.map_or(now + interval, |last| last.min(now + interval))
 }
 
 fn line(kind: &str, object: &str) -> Bytes {
@@ -252,7 +262,7 @@ fn seen(entry: &Entry, selector: &Selector) -> Option<(&'static str, Arc<Object>
 
 /// The object of a bookmark.
 pub(crate) fn bookmark_object(api_version: &str, kind: &str, position: u64, ends_initial: bool) -> Value {
-    let mut meta = json!({"resourceVersion": position.to_string(), "creationTimestamp": null});
+    let mut meta = json!({"resourceVersion": position.to_string()});
     if ends_initial {
         meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }

@@ -74,8 +74,7 @@ impl World {
             Consequence::NodeBack(name) => self.controllers.look_at(Duty::Heartbeat, &name),
             Consequence::Log(lines) => self.write_log(&lines, now),
         }
-        let pods: Vec<String> =
-            self.cluster.objects("", "pods", "").map(|pod| crate::store::key_of(pod.namespace(), pod.name())).collect();
+        let pods: Vec<String> = self.cluster.objects("", "pods", "").map(|pod| crate::store::key_of(pod.namespace(), pod.name())).collect();
         for key in pods {
             self.controllers.look_at(Duty::Kubelet, &key);
         }

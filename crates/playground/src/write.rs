@@ -26,17 +26,9 @@ pub(crate) fn decode(target: &Target, mut body: Value) -> Result<Value, ApiError
     }
     let expected = target.def.api_version(&target.version);
     let (version, kind) = (tree::text(&body, "/apiVersion").to_owned(), tree::text(&body, "/kind").to_owned());
-    if !version.is_empty() && version != expected {
-        let message = format!("the API version in the data ({version}) does not match the expected API version ({expected})");
-        return Err(ApiError::bad_request(message));
-    }
-    if !kind.is_empty() && kind != target.def.kind {
-        let seen = |version: &str, kind: &str| match version.split_once('/') {
-            Some((group, version)) => format!("{kind}.{version}.{group}"),
-            None => format!("{kind}.{version}."),
-        };
-        let (got, wanted) = (seen(&expected, &kind), seen(&expected, &target.def.kind));
-        return Err(ApiError::bad_request(format!("{} in version {:?} cannot be handled as a {}: no kind {kind:?} is registered for version {expected:?}; got {got}, expected {wanted}", kind, target.version, target.def.kind)));
+    let envelope = mismatch(target, &version, &kind, &expected);
+    if let Some(refusal) = envelope {
+        return Err(refusal);
     }
     tree::put(&mut body, &["apiVersion"], expected);
     tree::put(&mut body, &["kind"], target.def.kind.clone());
@@ -47,6 +39,36 @@ pub(crate) fn decode(target: &Target, mut body: Value) -> Result<Value, ApiError
         tree::drop_nulls(&mut body);
     }
     Ok(convert::to_storage(&target.def, &target.version, body))
+}
+
+/// What is wrong with the envelope of an object for this endpoint.
+fn mismatch(target: &Target, version: &str, kind: &str, expected: &str) -> Option<ApiError> {
+    let wanted = &target.def.kind;
+    let wrong_version = !version.is_empty() && version != expected;
+    if wrong_version
+        && (target.def.is_custom()
+            || target.def.kind == kind && version.contains('/') == expected.contains('/') && target.def.group == "events.k8s.io")
+    {
+        let message = format!("the API version in the data ({version}) does not match the expected API version ({expected})");
+        return Some(ApiError::bad_request(message));
+    }
+    if wrong_version {
+        let why = format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"");
+        return Some(ApiError::bad_request(format!(
+            "{kind} in version {:?} cannot be handled as a {wanted}: {why}",
+            version_part(version)
+        )));
+    }
+    if !kind.is_empty() && kind != wanted {
+        let group = if target.def.group.is_empty() { "core" } else { target.def.group.split('.').next().unwrap_or_default() };
+        let why = format!("converting ({0}.{kind}) to ({group}.{wanted}): unknown conversion", target.version);
+        return Some(ApiError::bad_request(format!("{kind} in version {:?} cannot be handled as a {wanted}: {why}", target.version)));
+    }
+    None
+}
+
+fn version_part(api_version: &str) -> &str {
+    api_version.rsplit('/').next().unwrap_or(api_version)
 }
 
 fn check_namespace(target: &Target, value: &mut Value) -> Result<(), ApiError> {
@@ -70,7 +92,8 @@ const GENERATED_BASE: usize = 58;
 
 impl Cluster {
     fn who(&self, target: &Target, writer: &Writer, apply: bool) -> Who {
-        let subresource = if target.subresource == "scale" || target.subresource == "status" { target.subresource.clone() } else { String::new() };
+        let subresource =
+            if target.subresource == "scale" || target.subresource == "status" { target.subresource.clone() } else { String::new() };
         Who { manager: writer.manager.clone(), apply, api_version: target.def.api_version(&target.version), subresource }
     }
 
@@ -138,7 +161,7 @@ impl Cluster {
         let mut target = target.clone();
         check_namespace(&target, &mut value)?;
         if !tree::text(&value, "/metadata/resourceVersion").is_empty() && tree::text(&value, "/metadata/resourceVersion") != "0" {
-            return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+            return Err(ApiError::unclassed("resourceVersion should not be set on objects to be created"));
         }
         self.name_new(&mut target, &mut value)?;
         self.check_namespace_alive(&target)?;
@@ -196,7 +219,7 @@ impl Cluster {
         let version = tree::text(&value, "/metadata/resourceVersion");
         if version.is_empty() && requires_version(target) {
             let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
-            return Err(ApiError::invalid(target.about_kind(), &[cause]));
+            return Err(ApiError::invalid(target.about(), &[cause]));
         }
         self.replace(target, &existing, value, writer)
     }
@@ -236,7 +259,14 @@ impl Cluster {
         }
         let uid = tree::text(&value, "/metadata/uid");
         if !uid.is_empty() && uid != existing.uid() {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", existing.uid());
+            let place =
+                if target.def.is_custom() { format!("{}/{}", target.def.group, target.def.plural) } else { target.def.plural.clone() };
+            let why = format!(
+                "StorageError: invalid object, Code: 4, Key: /registry/{place}/{}, ResourceVersion: 0, AdditionalErrorMsg: \
+                 Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                target.key(),
+                existing.uid()
+            );
             return Err(ApiError::conflict(target.about(), &why));
         }
         prepare::for_update(target, before, &mut value);

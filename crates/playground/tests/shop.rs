@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use proreus_playground::{Playground, PlaygroundOptions, Player, ScenarioClock, shop};
+use proreus_playground::{Player, Playground, PlaygroundOptions, ScenarioClock, shop};
 
 /// Plays the demo to its end and returns the history: (happening, kind, name) in order, with the objects as text.
 async fn transcript() -> Vec<String> {
@@ -39,12 +39,27 @@ async fn holds_every_trouble_that_the_demo_promises() {
         *kinds.entry(format!("{} {}", value["type"].as_str().unwrap(), value["object"]["kind"].as_str().unwrap())).or_default() += 1;
         bytes += line.len();
     }
-    eprintln!("{} changes, {bytes} bytes, {kinds:#?}", lines.len());
+    assert!(lines.len() > 1_500, "only {} changes", lines.len());
+    let mean = bytes / lines.len();
+    assert!(mean > 2_500, "objects are smaller than real ones: {mean} bytes");
     let all = lines.join("\n");
     for sign in [
-        "ImagePullBackOff", "ErrImagePull", "OOMKilled", "CrashLoopBackOff", "NodeStatusUnknown", "node.kubernetes.io/unreachable",
-        "TaintManagerEviction", "SuccessfulRescale", "\"kind\":\"Promotion\"", "ProgressDeadline", "has successfully progressed",
-        "Completed", "SuccessfulDelete", "\"phase\":\"Terminating\"", "\"series\":", "kubernetes.io/tls",
+        "ImagePullBackOff",
+        "ErrImagePull",
+        "OOMKilled",
+        "CrashLoopBackOff",
+        "NodeStatusUnknown",
+        "node.kubernetes.io/unreachable",
+        "TaintManagerEviction",
+        "SuccessfulRescale",
+        "\"kind\":\"Promotion\"",
+        "ProgressDeadline",
+        "has successfully progressed",
+        "Completed",
+        "SuccessfulDelete",
+        "\"phase\":\"Terminating\"",
+        "\"series\":",
+        "kubernetes.io/tls",
     ] {
         assert!(all.contains(sign), "the demo has no {sign}");
     }

@@ -22,6 +22,7 @@ use crate::intake::Intake;
 use crate::ledger::{Ledger, LedgerParts};
 use crate::queue::{Entry, Queue};
 use crate::redact::Redactor;
+use crate::removed::RemovedTypes;
 use crate::scope_watch::{ScopeWatch, WatchEnd};
 use crate::selection::{self, Chosen};
 use crate::settings::RecorderSettings;
@@ -73,6 +74,7 @@ struct Watches {
     identity: Arc<Identity>,
     running: BTreeMap<(Group, Resource), Running>,
     definitions: Arc<Notify>,
+    removed: RemovedTypes,
 }
 
 /// Why the watches of an identity ended.
@@ -135,7 +137,12 @@ impl ClusterLoop {
         });
         let detail = serde_json::json!({ "alias": self.alias, "serverVersion": server_version });
         self.mark(&identity, WatchScope::default(), MarkKind::WatchStarted, "recording of the cluster began", detail).await;
-        let mut watches = Watches { identity: identity.clone(), running: BTreeMap::new(), definitions: Arc::new(Notify::new()) };
+        let mut watches = Watches {
+            identity: identity.clone(),
+            running: BTreeMap::new(),
+            definitions: Arc::new(Notify::new()),
+            removed: RemovedTypes::default(),
+        };
         let outcome = self.keep(&mut watches).await;
         for (_, running) in std::mem::take(&mut watches.running) {
             running.end().await;
@@ -168,6 +175,8 @@ impl ClusterLoop {
                 Ok((discovered, custom)) => {
                     attempt = 0;
                     self.adjust(watches, &discovered, &custom, &settings).await;
+                    let cluster = WatchScope { cluster: watches.identity.cluster.clone(), ..WatchScope::default() };
+                    watches.removed.settle(&self.shared, &self.api, &cluster, &discovered).await;
                     if std::mem::take(&mut asks_again) { DEFINITIONS_AGAIN } else { settings.discovery_interval }
                 }
                 Err(error) => {

@@ -141,22 +141,7 @@ impl Intake {
 
     /// The end of an object that went while nobody looked.
     pub(crate) fn synthetic_delete(&self, head: &proreus_store::Head, gap: Gap) -> Change {
-        Change {
-            seq: Seq(0),
-            recorded_at: gap.to,
-            event_time: None,
-            verb: Verb::Delete,
-            origin: Origin::Relist,
-            gap: Some(gap),
-            object: head.object.clone(),
-            version: self.resource_type.version.clone(),
-            resource: self.resource_type.resource.clone(),
-            resource_version: head.resource_version.clone(),
-            generation: None,
-            manager: None,
-            regarding: None,
-            body: None,
-        }
+        synthetic_delete(&self.resource_type, head, gap)
     }
 
     /// The object's identity.
@@ -174,6 +159,26 @@ impl Intake {
     fn api_version(&self) -> String {
         let ResourceType { group, version, .. } = &self.resource_type;
         if group.is_empty() { version.to_string() } else { format!("{group}/{version}") }
+    }
+}
+
+/// The end of an object that went while nobody looked.
+pub(crate) fn synthetic_delete(resource_type: &ResourceType, head: &proreus_store::Head, gap: Gap) -> Change {
+    Change {
+        seq: Seq(0),
+        recorded_at: gap.to,
+        event_time: None,
+        verb: Verb::Delete,
+        origin: Origin::Relist,
+        gap: Some(gap),
+        object: head.object.clone(),
+        version: resource_type.version.clone(),
+        resource: resource_type.resource.clone(),
+        resource_version: head.resource_version.clone(),
+        generation: None,
+        manager: None,
+        regarding: None,
+        body: None,
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) struct LedgerParts {
 }
 
 /// Runs a question to the journal on a thread that may block.
-async fn ask<T: Send + 'static>(
+pub(crate) async fn ask<T: Send + 'static>(
     journal: &Arc<dyn Journal>,
     question: impl FnOnce(&dyn Journal) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, LedgerError> {

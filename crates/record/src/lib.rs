@@ -36,6 +36,7 @@ mod scope_watch;
 
 mod cluster;
 mod recorder;
+mod removed;
 
 mod connect;
 mod import;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proreus_model::{Clock, Filter, Mark, MarkKind, Order, Record, Seq, SeqRange, WatchScope};
-use proreus_store::{BodyDetail, Journal, ReadQuery};
+use proreus_store::{BodyDetail, Journal, ReadQuery, WriterEpoch};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -66,17 +66,7 @@ impl Recorder {
     pub async fn start(inputs: RecorderInputs) -> Result<RecorderHandle, RecordError> {
         let RecorderInputs { journal, clock, redactor, clusters, settings } = inputs;
         let key_id = redactor.key_id().to_owned();
-        let (epoch, former) = tokio::task::spawn_blocking({
-            let journal = journal.clone();
-            move || {
-                let failed = |step| move |source| RecordError::Journal { step, source };
-                let epoch = journal.begin_epoch().map_err(failed("take over as the writer"))?;
-                let former = configuration_in_force(&*journal).map_err(failed("read the configuration that was in force"))?;
-                Ok::<_, RecordError>((epoch, former))
-            }
-        })
-        .await
-        .map_err(|error| RecordError::Task(error.to_string()))??;
+        let (epoch, former) = take_over(&journal).await?;
         let (watermark_out, watermark) = watch::channel(journal.watermark());
         let queue = Arc::new(Queue::new(settings.queue_bytes));
         let board = Arc::new(Board::default());
@@ -97,7 +87,10 @@ impl Recorder {
                 writer.run().await
             }
         });
-        let mark = configuration_mark(&settings, &key_id, former.as_ref(), &*clock);
+        // Before any cluster's marks, so that these stand under the configuration they were made under.
+        if let Some(mark) = configuration_mark(&settings, &key_id, former.as_ref(), &*clock) {
+            let _nothing_can_be_recorded_any_more = queue.push(Entry::mark(mark)).await;
+        }
         let lists_anew = former.as_ref().is_some_and(|former| former.selection != selection_print(&settings.selection));
         let (settings_out, settings_in) = watch::channel(Arc::new(settings.clone()));
         let shared = Arc::new(Shared {
@@ -135,9 +128,6 @@ impl Recorder {
                 .collect(),
             writer,
         };
-        if let Some(mark) = mark {
-            let _nothing_can_be_recorded_any_more = queue.push(Entry::mark(mark)).await;
-        }
         Ok(handle)
     }
 }
@@ -213,6 +203,18 @@ impl Drop for RecorderHandle {
         self.cancel.cancel();
         self.queue.close();
     }
+}
+
+/// Becomes the writer and reads which configuration was in force.
+async fn take_over(journal: &Arc<dyn Journal>) -> Result<(WriterEpoch, Option<InForce>), RecordError> {
+    let journal = journal.clone();
+    let taking = tokio::task::spawn_blocking(move || {
+        let failed = |step| move |source| RecordError::Journal { step, source };
+        let epoch = journal.begin_epoch().map_err(failed("take over as the writer"))?;
+        let former = configuration_in_force(&*journal).map_err(failed("read the configuration that was in force"))?;
+        Ok((epoch, former))
+    });
+    taking.await.map_err(|error| RecordError::Task(error.to_string()))?
 }
 
 /// What a configuration mark says of the configuration.

@@ -18,6 +18,12 @@ use proreus_testkit::{Churn, ChurnOptions, ControlPlane, ControlPlaneOptions, Ve
 /// A lone API server starts within a minute on two busy cores.
 const CATCH_UP: Duration = Duration::from_secs(90);
 
+/// The test kit's own clients speak through whichever TLS library the program chose.
+async fn plane() -> ControlPlane {
+    let _chosen_by_another_test = rustls::crypto::ring::default_provider().install_default();
+    ControlPlane::start(ControlPlaneOptions::default()).await.unwrap()
+}
+
 async fn begin(plane: &ControlPlane, journal: &MemoryJournal) -> RecorderHandle {
     let clusters = vec![ClusterSource { alias: "bench".to_owned(), client: plane.client().await.unwrap() }];
     let settings =
@@ -121,7 +127,7 @@ fn churn(seed: u64) -> ChurnOptions {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_every_version_of_every_object_of_a_real_api_server() {
-    let plane = ControlPlane::start(ControlPlaneOptions::default()).await.unwrap();
+    let plane = plane().await;
     let witness = Witness::start(plane.etcd_url()).unwrap();
     let mut churn = Churn::new(plane.kubeconfig(), churn(1)).await.unwrap();
     churn.populate(|_| {}).await.unwrap();
@@ -142,7 +148,7 @@ async fn records_every_version_of_every_object_of_a_real_api_server() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn comes_to_the_truth_after_restarts_of_both_sides_and_a_compaction() {
-    let mut plane = ControlPlane::start(ControlPlaneOptions::default()).await.unwrap();
+    let mut plane = plane().await;
     let witness = Witness::start(plane.etcd_url()).unwrap();
     let mut churn = Churn::new(plane.kubeconfig(), churn(2)).await.unwrap();
     churn.populate(|_| {}).await.unwrap();

@@ -417,3 +417,33 @@ async fn a_newly_included_namespace_is_listed_and_what_was_there_is_recorded() {
     recorder.shutdown().await.unwrap();
     assert_eq!(marked(&journal, "configChanged"), 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_whose_definition_went_while_nobody_looked_went_with_it() {
+    let fake = FakeApi::start().await;
+    fake.serve("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false);
+    fake.serve("shop.example", "v1", "carts", "Cart", true);
+    fake.serve("metrics.example", "v1", "loads", "Load", true);
+    fake.apply("customresourcedefinitions", "carts.shop.example", json!({}));
+    fake.apply("carts", "c", json!({}));
+    fake.apply("loads", "l", json!({}));
+    let journal = MemoryJournal::new();
+    let patterns = ["customresourcedefinitions", "carts", "loads"];
+    let recorder = record(&fake, &journal, &patterns).await;
+    until("three objects", &recorder, || changes(&journal).len() == 3).await;
+    synced(&recorder).await;
+    recorder.shutdown().await.unwrap();
+    fake.delete("customresourcedefinitions", "carts.shop.example");
+    fake.unserve("carts");
+    // Served by another server that is not there any more: nothing is known of its objects.
+    fake.unserve("loads");
+    let recorder = record(&fake, &journal, &patterns).await;
+    let deletes = || {
+        let mut deletes: Vec<String> = changes(&journal).into_iter().filter(|change| change.starts_with("delete")).collect();
+        deletes.sort();
+        deletes
+    };
+    until("the cart and its definition are gone", &recorder, || deletes().len() == 2).await;
+    recorder.shutdown().await.unwrap();
+    assert_eq!(deletes(), ["delete relist c@102 gap", "delete relist carts.shop.example@101 gap"]);
+}

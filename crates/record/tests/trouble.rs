@@ -166,13 +166,20 @@ async fn a_journal_that_cannot_keep_up_gets_the_latest_versions_and_a_mark() {
         }
     });
     is_shut.recv().unwrap();
+    // The first version goes with the batch that hangs; the others find the queue.
+    let first = fake.apply("pods", "a", json!({"spec": "first"}));
+    until("the batch in hand", &recorder, || {
+        let board = recorder.board();
+        board.writer.queue_entries == 0 && board.watches.iter().all(|watch| watch.seen_version == Some(first.as_str().into()))
+    })
+    .await;
     for version in 0..12 {
         fake.apply("pods", "a", json!({"spec": version}));
     }
     until("coalesced", &recorder, || recorder.board().watches.iter().any(|watch| watch.counters.coalesced > 0)).await;
     drop(close);
     gatekeeper.join().unwrap();
-    until("the last version", &recorder, || changes(&journal).iter().any(|change| change.contains("a@113"))).await;
+    until("the last version", &recorder, || changes(&journal).iter().any(|change| change.contains("a@114"))).await;
     recorder.shutdown().await.unwrap();
     let said = changes(&journal);
     assert!(said.iter().any(|change| change.starts_with("update gap a@") && change.ends_with(" gap")), "{said:?}");

@@ -30,7 +30,7 @@ pub use reload::ConfigSource;
 pub use selection::{recorder_settings, redaction_settings};
 
 /// Name of the redaction key in the data directory.
-const KEY_FILE: &str = "redaction.key";
+pub(crate) const KEY_FILE: &str = "redaction.key";
 
 /// Why the service could not start, or ended.
 #[derive(Debug, thiserror::Error)]

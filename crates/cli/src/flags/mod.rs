@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use reading::{ChangesFlags, DiffFlags, GetFlags, HistoryFlags, OriginWord, OutputFlags, SelectionFlags, SourceFlags, VerbWord};
 pub(crate) use running::{CompletionsFlags, DemoFlags, LogFlags, LogFormat, ManifestsFlags, PlaygroundFlags, ServeFlags};
-pub(crate) use storing::{JournalFlags, StoreFlags, StoreVerb};
+pub(crate) use storing::{ExportFlags, ImportFlags, ImportFormat, JournalFlags, StoreFlags, StoreVerb};
 
 use crate::terminal::paint::ColorChoice;
 

@@ -78,10 +78,13 @@ pub(crate) struct ImportFlags {
     /// What it holds
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub(crate) format: ImportFormat,
+    /// With watch-jsonl: id of the cluster whose lines these are
+    #[arg(long, value_name = "ID", default_value = "imported")]
+    pub(crate) cluster: String,
     /// With watch-jsonl: keep every line, heartbeats too
     #[arg(long)]
     pub(crate) no_noise_policy: bool,
-    /// The journal; PROREUS_DATA_DIR [default: proreus-data]
+    /// The journal, with format export an empty directory; PROREUS_DATA_DIR [default: proreus-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     #[command(flatten)]

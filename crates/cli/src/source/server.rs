@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use proreus_api::{Change, ChangePage, Cluster, ClusterPage, Diff, MarkPage, ObjectAtTime, Problem, StatePage, read_json};
-use proreus_app::parse_moment;
 use proreus_app::questions::Selection;
 use reqwest::{Client, Response, Url};
 use serde::de::DeserializeOwned;
@@ -87,7 +86,7 @@ impl Server {
 
     pub(super) async fn records(&self, ask: &RecordsAsk, cursor: Option<&str>, limit: u64) -> Result<RecordsPage, Failure> {
         let mut pairs = selection_pairs(&ask.selection);
-        pairs.extend(self.range_pairs(ask.since.as_deref(), ask.until.as_deref(), cursor, limit)?);
+        pairs.extend(range_pairs(ask.since.as_deref(), ask.until.as_deref(), cursor, limit));
         pairs.push(("full", ask.full.to_string()));
         let page: ChangePage = self.get(&["changes"], &pairs).await?;
         let changes = RecordsPage {
@@ -99,7 +98,7 @@ impl Server {
             return Ok(changes);
         }
         let mut pairs = mark_pairs(&ask.selection);
-        pairs.extend(self.range_pairs(ask.since.as_deref(), ask.until.as_deref(), cursor, limit)?);
+        pairs.extend(range_pairs(ask.since.as_deref(), ask.until.as_deref(), cursor, limit));
         let page: MarkPage = self.get(&["marks"], &pairs).await?;
         let marks = RecordsPage {
             items: page.items.into_iter().map(Entry::Mark).collect(),
@@ -121,7 +120,7 @@ impl Server {
     pub(super) async fn history(&self, ask: &HistoryAsk, cursor: Option<&str>, limit: u64) -> Result<RecordsPage, Failure> {
         let place = self.identify(&ask.object).await?;
         let mut pairs = place.pairs;
-        pairs.extend(self.range_pairs(ask.since.as_deref(), ask.until.as_deref(), cursor, limit)?);
+        pairs.extend(range_pairs(ask.since.as_deref(), ask.until.as_deref(), cursor, limit));
         pairs.push(("events", ask.events.to_string()));
         pairs.push(("full", ask.full.to_string()));
         let mut path: Vec<&str> = place.path.iter().map(String::as_str).collect();
@@ -153,16 +152,6 @@ impl Server {
 
     pub(super) async fn diff(&self, from: u64, to: u64) -> Result<Diff, Failure> {
         self.get(&["diff"], &vec![("from", from.to_string()), ("to", to.to_string())]).await
-    }
-
-    /// Range and page. How long ago is settled here and once, so that every page is of one range.
-    fn range_pairs(&self, since: Option<&str>, until: Option<&str>, cursor: Option<&str>, limit: u64) -> Result<Pairs, Failure> {
-        let mut pairs: Pairs = vec![("limit", limit.to_string())];
-        for (name, text) in [("since", since), ("until", until)] {
-            pairs.extend(text.map(|text| parse_moment(name, text, self.now)).transpose()?.map(|time| (name, time.to_string())));
-        }
-        pairs.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
-        Ok(pairs)
     }
 
     /// A position becomes a cursor, which is how the server is told one.
@@ -282,6 +271,14 @@ fn selection_pairs(selection: &Selection) -> Pairs {
     pairs
 }
 
+/// Range and page. How long ago a time is, is settled by the server's clock, as the moments of a state are.
+fn range_pairs(since: Option<&str>, until: Option<&str>, cursor: Option<&str>, limit: u64) -> Pairs {
+    let mut pairs: Pairs = vec![("limit", limit.to_string())];
+    let words = [("since", since), ("until", until), ("cursor", cursor)];
+    pairs.extend(words.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned()))));
+    pairs
+}
+
 /// A filter on an object's field never matches a mark.
 fn marks_can_match(selection: &Selection) -> bool {
     let of_objects = [&selection.namespaces, &selection.kinds, &selection.names, &selection.uids, &selection.managers];
@@ -344,7 +341,8 @@ fn ambiguous(ask: &ObjectAsk, one: &Change, other: &Change) -> Failure {
 
 fn refusal(url: String, status: u16, body: &[u8]) -> Failure {
     match read_json::<Problem>(body) {
-        Ok(problem) => Failure::Refused { url, status, problem: problem.detail, hint: problem.hint },
+        // The words that the same question to files would get.
+        Ok(problem) => Failure::Refused { status, problem: problem.detail, hint: problem.hint },
         Err(_) => {
             let hint = match status {
                 401 | 403 => "send a token with --token-file or PROREUS_TOKEN",
@@ -352,8 +350,8 @@ fn refusal(url: String, status: u16, body: &[u8]) -> Failure {
                 _ => "see the server's log",
             };
             let text = String::from_utf8_lossy(body);
-            let problem = text.lines().next().unwrap_or_default().chars().take(200).collect();
-            Failure::Refused { url, status, problem, hint: hint.to_owned() }
+            let said: String = text.lines().next().unwrap_or_default().chars().take(200).collect();
+            Failure::Refused { status, problem: format!("{url} answered {status}: {said}"), hint: hint.to_owned() }
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Column {
     pub(crate) head: &'static str,
     /// Cells below which it is not shrunk; `usize::MAX` for a column that is never shrunk.
     pub(crate) least: usize,
+    /// Cells that it takes at most on a terminal.
+    pub(crate) most: usize,
     /// Where its text is cut.
     pub(crate) cut: Cut,
     /// Figures stand to the right.
@@ -28,17 +30,22 @@ pub(crate) struct Column {
 impl Column {
     /// A column that is shown whole.
     pub(crate) const fn whole(head: &'static str) -> Self {
-        Self { head, least: usize::MAX, cut: Cut::End, right: false }
+        Self { head, least: usize::MAX, most: usize::MAX, cut: Cut::End, right: false }
     }
 
     /// A column of figures.
     pub(crate) const fn figures(head: &'static str) -> Self {
-        Self { head, least: usize::MAX, cut: Cut::End, right: true }
+        Self { head, least: usize::MAX, most: usize::MAX, cut: Cut::End, right: true }
     }
 
     /// A column that is shrunk to `least` cells where there is no room.
     pub(crate) const fn shrinking(head: &'static str, least: usize, cut: Cut) -> Self {
-        Self { head, least, cut, right: false }
+        Self { head, least, most: usize::MAX, cut, right: false }
+    }
+
+    /// The same column, but never wider than `most` on a terminal.
+    pub(crate) const fn at_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 }
 
@@ -105,7 +112,8 @@ impl Columns {
     fn fitted(&self) -> Vec<usize> {
         let natural = |index: usize, column: &Column| {
             let cells = self.waiting.iter().filter_map(|row| row.get(index)).map(|cell| width(&cell.text));
-            cells.max().unwrap_or(0).max(width(column.head))
+            let natural = cells.max().unwrap_or(0).max(width(column.head));
+            if self.room.is_some() { natural.min(column.most) } else { natural }
         };
         let mut widths: Vec<usize> = self.columns.iter().enumerate().map(|(index, column)| natural(index, column)).collect();
         let Some(room) = self.room else { return widths };
@@ -119,7 +127,9 @@ impl Columns {
             *widest -= 1;
             excess -= 1;
         }
-        *last = room.saturating_sub(others.iter().sum::<usize>() + others.len() * GUTTER).max(1);
+        let left = room.saturating_sub(others.iter().sum::<usize>() + others.len() * GUTTER).max(1);
+        // Figures stand beside their neighbours; text may grow into what is left.
+        *last = if self.columns.last().is_some_and(|column| column.right) { left.min(*last) } else { left };
         widths
     }
 
@@ -185,7 +195,7 @@ mod tests {
         check(
             Some(50),
             &[["7", "create", "shop-web-7c9d8f5b6-x2x4k", "spec.replicas: 1 → 3 and many more fields"]],
-            &["SEQ  VERB    NAME         WHAT", "  7  create  shop-…x2x4k  spec.replicas: 1 → 3 an…"],
+            &["SEQ  VERB    NAME             WHAT", "  7  create  shop-we…6-x2x4k  spec.replicas: 1 → …"],
         );
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proreus_app::demo::{Demo, DemoOptions, DemoReport};
 use proreus_app::playground::scenario;
 
-use super::grouped;
+use super::{grouped, size};
 use crate::failure::Failure;
 use crate::flags::DemoFlags;
 use crate::hosting::Host;
@@ -55,7 +55,8 @@ pub(crate) async fn run(flags: &DemoFlags, context: &mut Context<'_, '_>) -> Res
     if let (Some(host), Ok(true)) = (&mut host, &played) {
         let address = host.address();
         context.note(&format!("the story is told; answering on http://{address} until Ctrl-C"));
-        suggest(&format!("--server http://{address}"), context)?;
+        // The journal's files, because their present is the story's and not ours.
+        suggest(&format!("--data-dir {}", shell_word(&data_dir)), context);
         host.during(signals.next()).await?;
     }
     let report = signals
@@ -96,11 +97,13 @@ fn show(report: &DemoReport, format: Format, context: &mut Context<'_, '_>) -> R
     let bytes = format!("{} as JSON, {} stored, {times:.1} times smaller", size(report.bytes.raw), size(report.bytes.stored));
     writeln!(out, "{}", fact("bytes", &bytes))?;
     writeln!(out, "{}", fact("journal", &report.data_dir))?;
-    suggest(&format!("--data-dir {}", shell_word(Path::new(&report.data_dir))), context)
+    out.flush()?;
+    suggest(&format!("--data-dir {}", shell_word(Path::new(&report.data_dir))), context);
+    Ok(())
 }
 
 /// Three commands to try next.
-fn suggest(source: &str, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+fn suggest(source: &str, context: &mut Context<'_, '_>) {
     let commands = ["changes --kind Deployment,Pod,Node", "history deploy/web -n shop", "get pods -n shop --at 5m"];
     let told: io::Result<()> = (|| {
         writeln!(context.around.stderr, "try next:")?;
@@ -108,7 +111,6 @@ fn suggest(source: &str, context: &mut Context<'_, '_>) -> Result<(), Failure> {
     })();
     // Whoever closed stderr does not want to hear it.
     drop(told);
-    Ok(())
 }
 
 /// A path as a shell takes it.
@@ -116,11 +118,4 @@ fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = text.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-+@%=:,".contains(letter));
     if plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-/// `1.9 MB`.
-pub(crate) fn size(bytes: u64) -> String {
-    let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
-    let unit = units.iter().find(|(_, of)| bytes as f64 >= *of);
-    unit.map_or_else(|| format!("{bytes} B"), |(name, of)| format!("{:.1} {name}", bytes as f64 / of))
 }

@@ -43,7 +43,7 @@ async fn one(flags: &GetFlags, source: &Source, context: &mut Context<'_, '_>) -
         None | Some(Format::Table) => Format::Yaml,
         Some(format) => format,
     };
-    write_one(context.around.stdout, format, &answer.object)?;
+    write_one(context.around.stdout, format, &answer.object.to_value())?;
     context.around.stdout.flush()?;
     context.note(&format!("as of change #{}, {}", change.seq, absolute(change.recorded_at)));
     Ok(())

@@ -1,6 +1,7 @@
 //! One file a verb: ask, show, count. What a verb decides is how an answer is shown, never what it is.
 
 pub(crate) mod about;
+mod carrying;
 pub(crate) mod changes;
 pub(crate) mod demo;
 pub(crate) mod diff;
@@ -27,4 +28,11 @@ pub(crate) fn grouped(number: u64) -> String {
 /// `1 change`, `1,234 changes`.
 pub(crate) fn counted(number: u64, one: &str) -> String {
     format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// `1.9 MB`.
+pub(crate) fn size(bytes: u64) -> String {
+    let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
+    let unit = units.iter().find(|(_, of)| bytes as f64 >= *of);
+    unit.map_or_else(|| format!("{bytes} B"), |(name, of)| format!("{:.1} {name}", bytes as f64 / of))
 }

@@ -3,29 +3,33 @@
 use std::path::PathBuf;
 
 use proreus_api::StoreStats;
+use proreus_app::storekeeping::{self, Verification};
 
-use super::demo::size;
-use super::{counted, grouped};
+use super::{carrying, counted, grouped, size};
 use crate::failure::Failure;
 use crate::flags::{JournalFlags, StoreVerb};
 use crate::output::{Format, write_one};
+use crate::progress::Progress;
 use crate::run::Context;
 use crate::terminal::columns::{Cell, Column, Columns};
+use crate::terminal::fit::{Cut, clean};
 use crate::terminal::paint::Ink;
 
 /// Where `serve` keeps its journal when nothing is said.
 const DEFAULT_DIR: &str = "proreus-data";
 
 /// Runs the verb.
-pub(crate) async fn run(verb: &StoreVerb, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+pub(crate) fn run(verb: &StoreVerb, context: &mut Context<'_, '_>) -> Result<(), Failure> {
     match verb {
         StoreVerb::Stats(flags) => stats(flags, context),
-        _ => Ok(()),
+        StoreVerb::Verify(flags) => verify(flags, context),
+        StoreVerb::Export(flags) => carrying::export(flags, context),
+        StoreVerb::Import(flags) => carrying::import(flags, context),
     }
 }
 
 /// The directory that is meant.
-fn directory(flag: Option<&PathBuf>, context: &Context<'_, '_>) -> PathBuf {
+pub(super) fn directory(flag: Option<&PathBuf>, context: &Context<'_, '_>) -> PathBuf {
     let env = (context.around.env)("PROREUS_DATA_DIR").filter(|value| !value.is_empty());
     flag.cloned().or(env.map(PathBuf::from)).unwrap_or_else(|| PathBuf::from(DEFAULT_DIR))
 }
@@ -59,4 +63,46 @@ fn stats(flags: &JournalFlags, context: &mut Context<'_, '_>) -> Result<(), Fail
         stats.bytes_per_change
     ));
     Ok(())
+}
+
+fn verify(flags: &JournalFlags, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+    let dir = directory(flags.data_dir.as_ref(), context);
+    let mut progress = Progress::new("verifying", "records", context);
+    let stderr = &mut *context.around.stderr;
+    let found = storekeeping::verify(&dir, &mut |done, total| progress.at(done, total, stderr))?;
+    drop(progress);
+    match flags.output.output.unwrap_or_default() {
+        Format::Table => show_verification(&found, context)?,
+        format => write_one(context.around.stdout, format, &found)?,
+    }
+    context.around.stdout.flush()?;
+    let damaged = found.segments.iter().filter(|segment| !segment.damage.is_empty()).count() as u64;
+    match found.sound {
+        true => {
+            context.note(&format!("{} in {} are sound", counted(found.records, "record"), counted(found.segments.len() as u64, "day")));
+            Ok(())
+        }
+        false => Err(Failure::BadNews(format!("{} of {} damaged", counted(damaged, "day"), found.segments.len()))),
+    }
+}
+
+fn show_verification(found: &Verification, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+    let heads = [Column::whole("DAY"), Column::whole("STATE"), Column::figures("RECORDS"), Column::shrinking("FOUND", 20, Cut::End)];
+    let mut columns = Columns::new(&heads, context.paint(), context.around.columns);
+    for segment in &found.segments {
+        let sound = segment.damage.is_empty();
+        let said = if sound { vec!["sound".to_owned()] } else { segment.damage.iter().map(|text| clean(text)).collect() };
+        for (index, text) in said.into_iter().enumerate() {
+            // Further findings of a day stand below the first.
+            let of_day = |text: String| if index == 0 { text } else { String::new() };
+            let cells = vec![
+                Cell::plain(of_day(segment.day.clone())),
+                Cell::plain(of_day(segment.state.clone())),
+                Cell::plain(of_day(grouped(segment.records))),
+                Cell::inked(if sound { Ink::Added } else { Ink::Bad }, text),
+            ];
+            columns.row(context.around.stdout, cells)?;
+        }
+    }
+    Ok(columns.settle(context.around.stdout)?)
 }

@@ -13,6 +13,10 @@ use crate::terminal::times::{TimeStyle, of_day, show_in_column};
 
 /// Narrower terminals do without the manager: what changed says more.
 const MANAGER_FROM: usize = 120;
+/// Narrower terminals cut kinds and names closer.
+const ROOMY: usize = 80;
+/// Cells of a manager's name: what is cut from `kubectl-client-side-apply` is not missed.
+const MANAGER_MOST: usize = 18;
 /// Cells of the last column where the output is no terminal: a line stays readable in a pager.
 const WHAT_IN_PIPES: usize = 160;
 /// Cells that the columns before the last one take at most.
@@ -41,9 +45,14 @@ impl ListingStyle<'_> {
         if self.names.several {
             columns.push(Column::shrinking("CLUSTER", 8, Cut::Middle));
         }
-        columns.extend([Column::whole("VERB"), Column::shrinking("KIND", 11, Cut::End), Column::shrinking("OBJECT", 16, Cut::Middle)]);
+        let (kind, object) = if self.room.is_some_and(|room| room < ROOMY) { (6, 12) } else { (11, 16) };
+        columns.extend([
+            Column::whole("VERB"),
+            Column::shrinking("KIND", kind, Cut::End),
+            Column::shrinking("OBJECT", object, Cut::Middle),
+        ]);
         if self.has_manager() {
-            columns.push(Column::shrinking("MANAGER", 10, Cut::Middle));
+            columns.push(Column::shrinking("MANAGER", 10, Cut::Middle).at_most(MANAGER_MOST));
         }
         columns.push(Column::shrinking("WHAT", 16, Cut::End));
         columns

@@ -33,7 +33,7 @@ impl ObjectsStyle<'_> {
             Column::whole("AGE"),
             Column::whole("LAST CHANGE"),
             Column::whole("VERB"),
-            Column::shrinking("MANAGER", 8, Cut::Middle),
+            Column::shrinking("MANAGER", 8, Cut::Middle).at_most(24),
             Column::figures("SEQ"),
         ]);
         columns

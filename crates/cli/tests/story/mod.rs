@@ -1,6 +1,6 @@
 //! A small story in a journal: a shop whose rollout breaks, a Secret rotated, a pod made again under its old name, a gap in the watching.
 
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
 use std::ffi::OsString;
 use std::io;

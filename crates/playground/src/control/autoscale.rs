@@ -45,7 +45,11 @@ pub(super) fn step(step: &mut Step<'_>, key: &str) {
         let place = Place { group, plural, key: &target_key, subresource: "scale" };
         step.change(place, MANAGER, |value| tree::put(value, &["spec", "replicas"], desired));
         let direction = if desired > current { "above target" } else { "below target" };
-        let why = if desired > current { format!("cpu resource utilization (percentage of request) {direction}") } else { "All metrics below target".to_owned() };
+        let why = if desired > current {
+            format!("cpu resource utilization (percentage of request) {direction}")
+        } else {
+            "All metrics below target".to_owned()
+        };
         let text = format!("New size: {desired}; reason: {why}");
         step.tell(value, &Message::normal(COMPONENT, "SuccessfulRescale", text));
     }
@@ -78,7 +82,11 @@ fn write_status(step: &mut Step<'_>, key: &str, current: i64, desired: i64, util
                 "ScalingLimited",
                 capped,
                 if capped { "TooManyReplicas" } else { "DesiredWithinRange" },
-                if capped { "the desired replica count is more than the maximum replica count" } else { "the desired count is within the acceptable range" },
+                if capped {
+                    "the desired replica count is more than the maximum replica count"
+                } else {
+                    "the desired count is within the acceptable range"
+                },
             ),
         ] {
             set_condition(&mut status, kind, good, reason, text, &now, false);

@@ -179,7 +179,10 @@ impl Container {
             let why = format!("failed to resolve reference {:?}: {}: not found", facts.image, facts.image);
             told.push(warning(
                 "Failed",
-                format!("Failed to pull image {:?}: rpc error: code = NotFound desc = failed to pull and unpack image {:?}: {why}", facts.image, facts.image),
+                format!(
+                    "Failed to pull image {:?}: rpc error: code = NotFound desc = failed to pull and unpack image {:?}: {why}",
+                    facts.image, facts.image
+                ),
             ));
             told.push(warning("Failed", "Error: ErrImagePull".to_owned()));
             let wait = (BACK_OFF_SECONDS << attempts.min(5)).min(BACK_OFF_LIMIT_SECONDS);
@@ -311,7 +314,10 @@ mod tests {
 
     #[test]
     fn pulls_starts_and_gets_ready() {
-        assert_eq!(story(&facts(), 60), "1: Pulling ready=false restarts=0\n3: Pulled Created Started ready=false restarts=0\n8:  ready=true restarts=0\n");
+        assert_eq!(
+            story(&facts(), 60),
+            "1: Pulling ready=false restarts=0\n3: Pulled Created Started ready=false restarts=0\n8:  ready=true restarts=0\n"
+        );
     }
 
     #[test]

@@ -165,7 +165,9 @@ fn set_replicas(step: &mut Step<'_>, deployment: &Arc<Object>, set: &Arc<Object>
 fn drop_history(step: &mut Step<'_>, deployment: &Arc<Object>, sets: &[Arc<Object>]) {
     let limit = tree::number(deployment.value(), "/spec/revisionHistoryLimit").unwrap_or(10);
     let new = current(deployment.value(), sets).map(|set| set.uid().to_owned()).unwrap_or_default();
-    let idle = |set: &&Arc<Object>| set.uid() != new && desired(set.value()) == 0 && tree::number(set.value(), "/status/replicas").unwrap_or(0) == 0;
+    let idle = |set: &&Arc<Object>| {
+        set.uid() != new && desired(set.value()) == 0 && tree::number(set.value(), "/status/replicas").unwrap_or(0) == 0
+    };
     let old: Vec<String> = sets.iter().filter(idle).map(|set| key_of(set.namespace(), set.name())).collect();
     let surplus = old.len().saturating_sub(usize::try_from(limit).unwrap_or(0));
     for key in old.into_iter().take(surplus) {

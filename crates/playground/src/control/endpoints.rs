@@ -56,9 +56,7 @@ fn target_port(port: &Value, pods: &[Arc<Object>]) -> Value {
 }
 
 fn ports(service: &Object, pods: &[Arc<Object>]) -> Vec<Value> {
-    let of = |port: &Value| {
-        json!({"name": tree::text(port, "/name"), "port": target_port(port, pods), "protocol": port.get("protocol").cloned().unwrap_or_else(|| "TCP".into())})
-    };
+    let of = |port: &Value| json!({"name": tree::text(port, "/name"), "port": target_port(port, pods), "protocol": port.get("protocol").cloned().unwrap_or_else(|| "TCP".into())});
     tree::items(service.value(), "/spec/ports").iter().map(of).collect()
 }
 
@@ -89,7 +87,8 @@ fn write_slice(step: &mut Step<'_>, service: &Object, pods: &[Arc<Object>]) {
         })
         .collect();
     let ports = ports(service, pods);
-    let own = [("kubernetes.io/service-name", service.name()), ("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io")];
+    let own =
+        [("kubernetes.io/service-name", service.name()), ("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io")];
     let labels = labels(service, &own);
     let existing = step.owned(service.uid(), "discovery.k8s.io", "endpointslices").into_iter().next();
     let change = time::seconds(step.now);

@@ -166,9 +166,11 @@ pub(crate) fn emit_scripted(cluster: &mut Cluster, now: Timestamp, event: &Value
     let def = cluster.registry.by_kind(group, kind).cloned();
     let def = def.ok_or_else(|| ApiError::bad_request(format!("event for: no kind {kind:?} is served in {api_version:?}")))?;
     let key = key_of(tree::text(&regarding, "/namespace"), tree::text(&regarding, "/name"));
-    let object: Arc<Object> = cluster.store.get(&def.table, &key).cloned().ok_or_else(|| {
-        ApiError::bad_request(format!("event for: there is no {kind} {key:?}"))
-    })?;
+    let object: Arc<Object> = cluster
+        .store
+        .get(&def.table, &key)
+        .cloned()
+        .ok_or_else(|| ApiError::bad_request(format!("event for: there is no {kind} {key:?}")))?;
     let component = Some(tree::text(event, "/component")).filter(|text| !text.is_empty()).unwrap_or("playground");
     let action = match tree::text(event, "/api") {
         "events.k8s.io" => Some(tree::text(event, "/action")).filter(|text| !text.is_empty()).unwrap_or("Report"),

@@ -94,6 +94,23 @@ fn collect(step: &mut Step<'_>, table: &str, key: &str, uid: &str) {
     }
 }
 
+/// Lets go of claims and volumes that are to go: nothing mounts them here, so nothing holds them.
+pub(super) fn release_storage(step: &mut Step<'_>, table: &str) {
+    let (group, plural) = names(table);
+    let keys: Vec<String> = step
+        .cluster
+        .store
+        .scan(table, "")
+        .filter(|object| object.is_terminating())
+        .map(|object| key_of(object.namespace(), object.name()))
+        .collect();
+    for key in keys {
+        for finalizer in ["kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"] {
+            drop_finalizer(step, group, plural, &key, finalizer);
+        }
+    }
+}
+
 fn edit_owners(step: &mut Step<'_>, table: &str, key: &str, edit: impl FnOnce(&mut Vec<Value>)) {
     let (group, plural) = names(table);
     step.change(Place { group, plural, key, subresource: "" }, "kube-controller-manager", |value| {

@@ -28,7 +28,7 @@ pub(crate) struct PodRun {
     since: Timestamp,
     containers: Vec<Container>,
     stops: Option<Timestamp>,
-    /// Restart count up to which start logs were written, by container.
+    /// Restart count up to which first and last words were written, by container (and its end).
     logged: BTreeMap<String, i64>,
 }
 
@@ -130,7 +130,11 @@ fn write_logs(step: &mut Step<'_>, pod: &Value, container: &Container, logged: &
         step.cluster.logs.write(of(container.restarts), step.now, &text);
     }
     let ended_now = container.last.as_ref().is_some_and(|last| last.finished == step.now) && !container.started;
-    if ended_now && let Some((_, words)) = step.script.exit(namespace, name, &container.name).filter(|(_, words)| !words.is_empty()) {
+    let end = format!("{} ended", container.name);
+    if !ended_now || logged.insert(end, container.restarts) == Some(container.restarts) {
+        return;
+    }
+    if let Some((_, words)) = step.script.exit(namespace, name, &container.name).filter(|(_, words)| !words.is_empty()) {
         let words = words.to_owned();
         step.cluster.logs.write(of(container.restarts), step.now, &words);
     }
@@ -219,7 +223,9 @@ fn state(container: &Container, facts: &Facts) -> Value {
     };
     match &container.phase {
         Phase::Creating { .. } | Phase::Pulling { .. } => waiting("ContainerCreating", None),
-        Phase::PullFailed { waiting: false, .. } => waiting("ErrImagePull", Some(format!("rpc error: code = NotFound desc = {}", missing()))),
+        Phase::PullFailed { waiting: false, .. } => {
+            waiting("ErrImagePull", Some(format!("rpc error: code = NotFound desc = {}", missing())))
+        }
         Phase::PullFailed { waiting: true, .. } => {
             let text = format!("Back-off pulling image {:?}: ErrImagePull: rpc error: code = NotFound desc = {}", facts.image, missing());
             waiting("ImagePullBackOff", Some(text))
@@ -240,7 +246,8 @@ fn human_back_off(seconds: i64) -> String {
 
 fn container_status(pod: &Value, container: &Container, step: &Step<'_>) -> Value {
     let facts = facts(step, pod, container);
-    let shows_end = matches!(container.phase, Phase::Done) || matches!(container.phase, Phase::BackOff { .. }) && !container.is_crash_looping();
+    let shows_end =
+        matches!(container.phase, Phase::Done) || matches!(container.phase, Phase::BackOff { .. }) && !container.is_crash_looping();
     let mut out = json!({
         "name": container.name,
         "image": facts.image,
@@ -262,7 +269,9 @@ fn container_status(pod: &Value, container: &Container, step: &Step<'_>) -> Valu
         None => {}
     }
     let spec = tree::items(pod, "/spec/containers").iter().find(|spec| tree::text(spec, "/name") == container.name);
-    if let Some(resources) = spec.and_then(|spec| spec.get("resources")).filter(|resources| resources.as_object().is_some_and(|map| !map.is_empty())) {
+    if let Some(resources) =
+        spec.and_then(|spec| spec.get("resources")).filter(|resources| resources.as_object().is_some_and(|map| !map.is_empty()))
+    {
         out["resources"] = resources.clone();
         if let Some(requests) = resources.get("requests") {
             out["allocatedResources"] = requests.clone();
@@ -298,7 +307,9 @@ fn status(pod: &Object, node: &Object, run: &PodRun, step: &Step<'_>) -> Value {
         (true, _, _) => None,
         (false, true, false) => Some(("PodCompleted", String::new())),
         (false, true, true) => Some(("PodFailed", String::new())),
-        (false, false, _) => Some(("ContainersNotReady", format!("containers with unready status: [{}]", names(&|container| !container.ready)))),
+        (false, false, _) => {
+            Some(("ContainersNotReady", format!("containers with unready status: [{}]", names(&|container| !container.ready))))
+        }
     };
     let now = time::seconds(step.now);
     tree::put(&mut out, &["phase"], phase);

@@ -34,8 +34,8 @@ use crate::status::ApiError;
 use crate::store::{Entry, Happening, Object};
 use crate::tree;
 
-pub(crate) use events::emit_scripted;
 use events::Message;
+pub(crate) use events::emit_scripted;
 pub(crate) use join::join;
 pub(crate) use script::{Consequence, LogLines, Script};
 
@@ -60,11 +60,15 @@ pub(crate) enum Duty {
     Node,
     Heartbeat,
     Service,
+    Storage,
     Sweep,
 }
 
 /// One object to look at: its key in its table, or the uid of an owner for `Dependents`.
 pub(crate) type Task = (Duty, Arc<str>);
+
+/// Owner uid → objects that name it, as (table, key).
+type Dependents = BTreeMap<String, BTreeSet<(Arc<str>, Arc<str>)>>;
 
 /// The state of the controllers between commits.
 #[derive(Debug)]
@@ -72,8 +76,7 @@ pub(crate) struct Controllers {
     seen: u64,
     queue: BTreeSet<Task>,
     timetable: BTreeMap<Timestamp, BTreeSet<Task>>,
-    /// Owner uid → objects that name it, as (table, key).
-    dependents: BTreeMap<String, BTreeSet<(Arc<str>, Arc<str>)>>,
+    dependents: Dependents,
     pub(crate) script: Script,
     runs: BTreeMap<String, kubelet::PodRun>,
     /// Off, only what the API server itself does is done.
@@ -85,7 +88,7 @@ pub(crate) struct Step<'a> {
     pub(crate) cluster: &'a mut Cluster,
     pub(crate) now: Timestamp,
     later: &'a mut BTreeMap<Timestamp, BTreeSet<Task>>,
-    dependents: &'a BTreeMap<String, BTreeSet<(Arc<str>, Arc<str>)>>,
+    dependents: &'a Dependents,
     script: &'a mut Script,
     runs: &'a mut BTreeMap<String, kubelet::PodRun>,
 }
@@ -132,7 +135,14 @@ impl Step<'_> {
     }
 
     /// Creates an object as a component does.
-    pub(crate) fn create(&mut self, group: &str, plural: &str, namespace: &str, body: Value, manager: &str) -> Result<Arc<Object>, ApiError> {
+    pub(crate) fn create(
+        &mut self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        body: Value,
+        manager: &str,
+    ) -> Result<Arc<Object>, ApiError> {
         let target = self.cluster.target(group, plural, namespace, "").ok_or_else(ApiError::no_such_path)?;
         let writer = Writer::component(manager, self.now);
         self.cluster.create(&target, body, &writer).map(|written| written.object)
@@ -261,13 +271,7 @@ pub(crate) fn controller_of(value: &Value) -> Option<(&str, &str, &str)> {
     Some((tree::text(owner, "/kind"), tree::text(owner, "/name"), tree::text(owner, "/uid")))
 }
 
-fn note(
-    entry: &Entry,
-    cluster: &Cluster,
-    queue: &mut BTreeSet<Task>,
-    dependents: &mut BTreeMap<String, BTreeSet<(Arc<str>, Arc<str>)>>,
-    all: bool,
-) {
+fn note(entry: &Entry, cluster: &Cluster, queue: &mut BTreeSet<Task>, dependents: &mut Dependents, all: bool) {
     let mut look = |duty: Duty, key: &str| {
         queue.insert((duty, Arc::from(key)));
     };
@@ -319,6 +323,10 @@ fn note_kind(entry: &Entry, cluster: &Cluster, look: &mut impl FnMut(Duty, &str)
         "batch/cronjobs" => Some(Duty::CronJob),
         "autoscaling/horizontalpodautoscalers" => Some(Duty::Autoscaler),
         "/nodes" => Some(Duty::Node),
+        "/persistentvolumeclaims" | "/persistentvolumes" if entry.object.is_terminating() => {
+            look(Duty::Storage, &entry.table);
+            None
+        }
         _ => None,
     };
     if let Some(duty) = own {
@@ -378,6 +386,7 @@ fn work(step: &mut Step<'_>, (duty, key): &Task) {
         Duty::Node => nodes::step(step, key),
         Duty::Heartbeat => nodes::heartbeat(step, key),
         Duty::Service => endpoints::step(step, key),
+        Duty::Storage => garbage::release_storage(step, key),
         Duty::Sweep => events::sweep(step),
     }
 }

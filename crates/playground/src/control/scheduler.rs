@@ -90,7 +90,9 @@ fn refuse(step: &mut Step<'_>, key: &str, pod: &Value, total: usize) {
 fn set(value: &mut Value, state: &str, reason: &str, text: &str, now: &str) {
     let list = tree::list_mut(value, &["status", "conditions"]);
     let same = |condition: &Value| {
-        tree::text(condition, "/type") == "PodScheduled" && tree::text(condition, "/status") == state && tree::text(condition, "/message") == text
+        tree::text(condition, "/type") == "PodScheduled"
+            && tree::text(condition, "/status") == state
+            && tree::text(condition, "/message") == text
     };
     if list.iter().any(same) {
         return;

@@ -7,31 +7,25 @@ use crate::cluster::{Cluster, Target, Writer};
 use crate::fields::{self, Comparison, FieldSet, key_step};
 use crate::managed::{self, Owner, Who};
 use crate::schema::{ListKind, Schema};
-use crate::status::{ApiError, Cause};
+use crate::status::ApiError;
 use crate::write::{Written, decode};
 use crate::{time, tree};
 
 impl Cluster {
     /// Applies a configuration.
     pub(super) fn apply(&mut self, target: &Target, mut config: Value, force: bool, writer: &Writer) -> Result<Written, ApiError> {
-        for (pointer, field) in [("/apiVersion", "apiVersion"), ("/kind", "kind")] {
-            if tree::text(&config, pointer).is_empty() {
-                return Err(ApiError::bad_request(format!("invalid object type: {field} must be set in an apply patch")));
-            }
+        let (version, kind) = (tree::text(&config, "/apiVersion"), tree::text(&config, "/kind"));
+        if version.is_empty() || kind.is_empty() {
+            let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
+            return Err(ApiError::bad_request(format!("invalid object type: {version}, Kind={kind}")));
         }
         if config.pointer("/metadata/managedFields").and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
-            let cause = Cause::invalid("metadata.managedFields", &Value::Null, "must be nil");
-            let mut refusal = ApiError::invalid(target.about_kind(), &[cause]);
-            refusal.message = "metadata.managedFields must be nil".to_owned();
-            return Err(refusal);
+            return Err(ApiError::bad_request("metadata.managedFields must be nil"));
         }
         let name = tree::text(&config, "/metadata/name").to_owned();
-        if !name.is_empty() && name != target.name {
-            return Err(ApiError::bad_request(format!(
-                "the name of the object ({name}) does not match the name on the URL ({})",
-                target.name
-            )));
-        }
+        let misnamed = !name.is_empty() && name != target.name;
+        let refusal =
+            || ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({})", target.name));
         tree::put(&mut config, &["metadata", "name"], target.name.clone());
         let config = decode(target, config)?;
         let subresource = if target.subresource == "status" { "status".to_owned() } else { String::new() };
@@ -39,6 +33,7 @@ impl Cluster {
         let who = Who { manager: writer.manager.clone(), apply: true, api_version, subresource };
         let existing = self.store.get(&target.def.table, &target.key()).cloned();
         match existing {
+            None if misnamed => Err(refusal()),
             None if !target.subresource.is_empty() => Err(ApiError::not_found(target.about())),
             None => {
                 let uid = tree::text(&config, "/metadata/uid");
@@ -54,7 +49,11 @@ impl Cluster {
                 self.create_decoded(target, fresh, writer, |_, _, value| managed::store(value, vec![owner]))
             }
             Some(existing) => {
+                super::check_identity(target, &existing, &config)?;
                 let (value, owners) = merged(target, existing.value(), config, force, &who, writer)?;
+                if misnamed {
+                    return Err(refusal());
+                }
                 self.replace_with(target, &existing, value, writer, |_, _, value| managed::store(value, owners))
             }
         }
@@ -76,6 +75,9 @@ fn merged(target: &Target, live: &Value, config: Value, force: bool, who: &Who, 
     let comparison = Comparison::of(&managed::comparable(live), &managed::comparable(&value), schema);
     let changed = comparison.added.union(&comparison.modified);
     let mut owners = managed::owners(live);
+    if owners.is_empty() {
+        owners.push(managed::before_first_apply(live, &target.def, &target.version, writer.now));
+    }
     let others = |owner: &&Owner| owner.who != *who;
     let mut conflicts = Vec::new();
     for owner in owners.iter().filter(others) {
@@ -89,7 +91,7 @@ fn merged(target: &Target, live: &Value, config: Value, force: bool, who: &Who, 
     let last = owners.iter().find(|owner| owner.who == *who).map(|owner| owner.set.clone()).unwrap_or_default();
     let elsewhere = owners.iter().filter(others).fold(FieldSet::default(), |sum, owner| sum.union(&owner.set));
     let abandoned = last.difference(&set).difference(&elsewhere);
-    for path in abandoned.paths().iter().rev() {
+    for path in &abandoned.paths() {
         prune(&mut value, path, schema, &set.union(&elsewhere));
     }
     for owner in owners.iter_mut().filter(|owner| owner.who != *who) {
@@ -119,9 +121,6 @@ fn manager_shown(owner: &Owner) -> String {
     }
     if !owner.who.apply {
         out.push_str(&format!(" using {}", owner.who.api_version));
-        if !owner.time.is_empty() {
-            out = out.replace(" using", " using");
-        }
     }
     out
 }
@@ -167,7 +166,7 @@ fn prune(value: &mut Value, path: &[String], schema: Schema<'_>, kept: &FieldSet
     match (value, step.split_at_checked(2)) {
         (Value::Object(map), Some(("f:", name))) => {
             if rest.is_empty() {
-                if below.is_none() && removable(map.get(name)) {
+                if below.is_none() {
                     map.remove(name);
                 }
             } else if let Some(place) = map.get_mut(name) {
@@ -192,10 +191,6 @@ fn prune(value: &mut Value, path: &[String], schema: Schema<'_>, kept: &FieldSet
         }
         (_, _) => {}
     }
-}
-
-fn removable(place: Option<&Value>) -> bool {
-    place.is_some()
 }
 
 /// A map or list that lost its last member goes too, where nobody owns it.

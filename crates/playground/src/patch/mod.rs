@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, Target, Writer};
 use crate::schema::Schema;
-use crate::status::ApiError;
+use crate::status::{ApiError, Cause};
 use crate::store::Object;
 use crate::write::{Written, decode};
 use crate::{convert, tree};
@@ -43,9 +43,7 @@ impl PatchType {
             _ if custom => Err(ApiError::unsupported_media_type(
                 "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
             )),
-            _ => Err(ApiError::unsupported_media_type(
-                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml",
-            )),
+            _ => Err(ApiError::unsupported_patch()),
         }
     }
 }
@@ -66,8 +64,20 @@ impl Cluster {
         let existing = self.find(target)?;
         let next = patched(target, &existing, kind, patch)?;
         let value = decode(target, next)?;
+        check_identity(target, &existing, &value)?;
         self.replace(target, &existing, value, writer)
     }
+}
+
+/// A patch may not ask for another uid.
+fn check_identity(target: &Target, existing: &Object, value: &Value) -> Result<(), ApiError> {
+    let uid = tree::text(value, "/metadata/uid");
+    if uid.is_empty() || uid == existing.uid() {
+        return Ok(());
+    }
+    let cause = Cause::invalid("metadata.uid", &uid.into(), "field is immutable");
+    // Told for the metadata and again for the object, as the real server does.
+    Err(ApiError::invalid(target.about_kind(), &[cause.clone(), cause]))
 }
 
 /// The object after a patch, in the dialect of the target.

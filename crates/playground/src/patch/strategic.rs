@@ -34,22 +34,33 @@ fn merge_map(map: &mut Map<String, Value>, mut changes: Map<String, Value>, sche
         let kept: Vec<&str> = kept.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         map.retain(|key, _| kept.contains(&key.as_str()));
     }
-    let mut orders = Vec::new();
+    let mut orders: Vec<(String, Value)> = Vec::new();
+    changes.retain(|key, order| match key.strip_prefix("$setElementOrder/") {
+        Some(field) => {
+            orders.push((field.to_owned(), order.take()));
+            false
+        }
+        None => true,
+    });
+    let before = map.clone();
     for (key, change) in changes {
-        if let Some(field) = key.strip_prefix("$setElementOrder/") {
-            orders.push((field.to_owned(), change));
-        } else if let Some(field) = key.strip_prefix("$deleteFromPrimitiveList/") {
+        if let Some(field) = key.strip_prefix("$deleteFromPrimitiveList/") {
             let gone = change.as_array().cloned().unwrap_or_default();
             if let Some(list) = map.get_mut(field).and_then(Value::as_array_mut) {
                 list.retain(|item| !gone.contains(item));
             }
-        } else {
-            merge_member(map, &key, change, schema.field(&key))?;
+            continue;
         }
+        // Without an order of its own, the list of the patch is the order.
+        if change.is_array() && schema.field(&key).patch_key().is_some() && !orders.iter().any(|(field, _)| *field == key) {
+            orders.push((key.clone(), change.clone()));
+        }
+        merge_member(map, &key, change, schema.field(&key))?;
     }
     for (field, order) in orders {
         if let Some(list) = map.get_mut(&field).and_then(Value::as_array_mut) {
-            reorder(list, &order, schema.field(&field).patch_key());
+            let old = before.get(&field).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            *list = ordered(list, &order, old, schema.field(&field).patch_key());
         }
     }
     Ok(())
@@ -119,25 +130,25 @@ fn merge_list(list: &mut Vec<Value>, items: Vec<Value>, merge_key: &str, schema:
     Ok(())
 }
 
-/// Sorts the items that the order names as it says; the others keep their place behind the items they followed.
-fn reorder(list: &mut [Value], order: &Value, merge_key: Option<&str>) {
+/// Items that the order names come as it says, the others as they were; where both orders speak, the older one decides.
+fn ordered(list: &[Value], order: &Value, before: &[Value], merge_key: Option<&str>) -> Vec<Value> {
     let wanted = order.as_array().map_or(&[][..], Vec::as_slice);
-    let rank = |item: &Value| {
-        wanted.iter().position(|entry| match merge_key {
+    let place = |list: &[Value], item: &Value| {
+        list.iter().position(|entry| match merge_key {
             Some(key) if !key.is_empty() => entry.get(key).is_some() && entry.get(key) == item.get(key),
             Some(_) | None => entry == item,
         })
     };
-    let mut last = 0;
-    let mut ranks: Vec<(usize, usize, Value)> = Vec::with_capacity(list.len());
-    for (at, item) in list.iter().enumerate() {
-        last = rank(item).unwrap_or(last);
-        ranks.push((last, at, item.clone()));
+    let (mut named, others): (Vec<&Value>, Vec<&Value>) = list.iter().partition(|item| place(wanted, item).is_some());
+    named.sort_by_key(|item| place(wanted, item));
+    let mut out = Vec::with_capacity(list.len());
+    let (mut named, mut others) = (named.into_iter().peekable(), others.into_iter().peekable());
+    while let (Some(new), Some(old)) = (named.peek(), others.peek()) {
+        let old_first = matches!((place(before, old), place(before, new)), (Some(old), Some(new)) if old < new);
+        out.extend(if old_first { others.next() } else { named.next() }.cloned());
     }
-    ranks.sort_by_key(|(rank, at, _)| (*rank, *at));
-    for (place, (_, _, item)) in list.iter_mut().zip(ranks) {
-        *place = item;
-    }
+    out.extend(named.chain(others).cloned());
+    out
 }
 
 #[cfg(test)]
@@ -157,7 +168,7 @@ mod tests {
         check(
             json!({"spec": {"containers": [{"name": "a", "image": "x:1", "env": [{"name": "K", "value": "1"}]}, {"name": "b"}]}}),
             json!({"spec": {"containers": [{"name": "a", "image": "x:2", "env": [{"name": "L", "value": "2"}]}, {"name": "b", "$patch": "delete"}]}}),
-            json!({"spec": {"containers": [{"name": "a", "image": "x:2", "env": [{"name": "K", "value": "1"}, {"name": "L", "value": "2"}]}]}}),
+            json!({"spec": {"containers": [{"name": "a", "image": "x:2", "env": [{"name": "L", "value": "2"}, {"name": "K", "value": "1"}]}]}}),
         );
     }
 
@@ -175,7 +186,7 @@ mod tests {
         check(
             json!({"metadata": {"finalizers": ["a", "b"]}}),
             json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}}),
-            json!({"metadata": {"finalizers": ["b", "c"]}}),
+            json!({"metadata": {"finalizers": ["c", "b"]}}),
         );
     }
 }

@@ -8,7 +8,7 @@ mod player;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-pub use player::{Player, play_in_real_time};
+pub use player::{LivePlayground, Player, play_in_real_time};
 
 use crate::server::PlaygroundError;
 use crate::tree;
@@ -53,7 +53,8 @@ pub(crate) enum Action {
     Tick,
 }
 
-const ACTIONS: &[&str] = &["apply", "patch", "delete", "event", "playground", "tick", "mark"];
+/// In the order in which those of one document are played: how the world behaves comes before what is done in it.
+const ACTIONS: &[&str] = &["playground", "apply", "patch", "delete", "event", "tick", "mark"];
 const STEP_KEYS: &[&str] = &["at", "manager", "serverSide", "note"];
 const HEAD_KEYS: &[&str] = &["guarantee", "config", "start", "seed"];
 

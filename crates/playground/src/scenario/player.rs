@@ -16,7 +16,7 @@ use crate::cluster::{Target, Writer};
 use crate::patch::PatchType;
 use crate::remove::{DeleteOptions, Propagation};
 use crate::schema::Schema;
-use crate::server::{Playground, PlaygroundError, Shared};
+use crate::server::{Playground, PlaygroundError, PlaygroundOptions, Shared};
 use crate::status::ApiError;
 use crate::tree;
 use crate::world::World;
@@ -97,6 +97,36 @@ pub async fn play_in_real_time(mut player: Player, factor: f64) -> PlaygroundErr
     }
 }
 
+/// A playground on which a scenario is being played in real time.
+pub struct LivePlayground {
+    /// The playground, for its address and kubeconfig.
+    pub playground: Playground,
+    playing: tokio::task::JoinHandle<PlaygroundError>,
+}
+
+impl LivePlayground {
+    /// Starts a playground at an address and plays a scenario on it, `factor` times as fast as the machine's clock runs.
+    pub async fn start(scenario: Scenario, listen: std::net::SocketAddr, factor: f64) -> Result<Self, PlaygroundError> {
+        let clock = Arc::new(ScenarioClock::new(scenario.start));
+        let mut options = PlaygroundOptions::new(clock.clone(), scenario.seed);
+        options.listen = listen;
+        let playground = Playground::start(options).await?;
+        let player = Player::new(&playground, clock, scenario);
+        Ok(Self { playground, playing: tokio::spawn(play_in_real_time(player, factor)) })
+    }
+
+    /// Waits until a step is refused, which ends the play; otherwise for ever.
+    pub async fn failed(&mut self) -> Option<PlaygroundError> {
+        (&mut self.playing).await.ok()
+    }
+
+    /// Stops playing and serving.
+    pub async fn shutdown(self) {
+        self.playing.abort();
+        self.playground.shutdown().await;
+    }
+}
+
 fn act(world: &mut World, step: &Step, now: Timestamp) -> Result<(), ApiError> {
     let manager = step.manager.as_deref().unwrap_or(DEFAULT_MANAGER);
     let writer = Writer::component(manager, now);
@@ -122,7 +152,9 @@ fn act(world: &mut World, step: &Step, now: Timestamp) -> Result<(), ApiError> {
                 "orphan" => Propagation::Orphan,
                 "" | "background" => Propagation::Background,
                 other => {
-                    return Err(ApiError::bad_request(format!("unknown propagation {other:?}; background, foreground or orphan is needed")));
+                    return Err(ApiError::bad_request(format!(
+                        "unknown propagation {other:?}; background, foreground or orphan is needed"
+                    )));
                 }
             };
             let options = DeleteOptions { grace_seconds: tree::number(what, "/graceSeconds"), propagation, ..DeleteOptions::default() };

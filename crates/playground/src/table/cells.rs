@@ -52,7 +52,9 @@ pub(super) fn of(kind: &str, known: bool, object: &Value, now: Timestamp) -> Vec
     }
     match kind {
         "Pod" => pods::cells(object, now),
-        "Deployment" | "ReplicaSet" | "ReplicationController" | "StatefulSet" | "DaemonSet" | "Job" | "CronJob" => workload(kind, object, now),
+        "Deployment" | "ReplicaSet" | "ReplicationController" | "StatefulSet" | "DaemonSet" | "Job" | "CronJob" => {
+            workload(kind, object, now)
+        }
         "Node" => node(object, now),
         "Event" => event(object, now),
         "Service" => service(object, now),
@@ -61,8 +63,8 @@ pub(super) fn of(kind: &str, known: bool, object: &Value, now: Timestamp) -> Vec
         "EndpointSlice" => endpoint_slice(object, now),
         "Ingress" => ingress(object, now),
         "Namespace" => vec![name(), text(object, "/status/phase"), age()],
-        "ConfigMap" => vec![name(), (count(object, "/data") + count(object, "/binaryData")).to_string().into(), age()],
-        "Secret" => vec![name(), text(object, "/type"), count(object, "/data").to_string().into(), age()],
+        "ConfigMap" => vec![name(), (count(object, "/data") + count(object, "/binaryData")).into(), age()],
+        "Secret" => vec![name(), text(object, "/type"), count(object, "/data").into(), age()],
         "Lease" => vec![name(), text(object, "/spec/holderIdentity"), age()],
         "PodDisruptionBudget" => {
             let bound = |pointer: &str| object.pointer(pointer).map_or_else(|| "N/A".to_owned(), plain);
@@ -90,7 +92,8 @@ fn plain(value: &Value) -> String {
 }
 
 fn labels(map: Option<&Value>) -> String {
-    let pairs: Vec<String> = map.and_then(Value::as_object).into_iter().flatten().map(|(key, value)| format!("{key}={}", plain(value))).collect();
+    let pairs: Vec<String> =
+        map.and_then(Value::as_object).into_iter().flatten().map(|(key, value)| format!("{key}={}", plain(value))).collect();
     if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
 }
 
@@ -120,8 +123,8 @@ fn workload(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
         "Deployment" => vec![
             name,
             of("/status/readyReplicas", "/spec/replicas"),
-            digits(object, "/status/updatedReplicas"),
-            digits(object, "/status/availableReplicas"),
+            number(object, "/status/updatedReplicas"),
+            number(object, "/status/availableReplicas"),
             age,
         ],
         "StatefulSet" => vec![name, of("/status/readyReplicas", "/spec/replicas"), age],
@@ -191,7 +194,8 @@ fn node(object: &Value, now: Timestamp) -> Vec<Value> {
     if tree::flag(object, "/spec/unschedulable") {
         state.push_str(",SchedulingDisabled");
     }
-    let roles: Vec<&str> = tree::texts(object, "/metadata/labels").filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/")).collect();
+    let roles: Vec<&str> =
+        tree::texts(object, "/metadata/labels").filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/")).collect();
     let address = |kind: &str| {
         let found = tree::items(object, "/status/addresses").iter().find(|address| tree::text(address, "/type") == kind);
         found.map_or_else(|| Value::from("<none>"), |address| text(address, "/address"))
@@ -228,7 +232,8 @@ fn event(object: &Value, now: Timestamp) -> Vec<Value> {
         "" => last,
         moment => moment.to_owned(),
     };
-    let times = tree::number(object, "/series/count").or(tree::number(object, "/count")).or(tree::number(object, "/deprecatedCount")).unwrap_or(1);
+    let times =
+        tree::number(object, "/series/count").or(tree::number(object, "/count")).or(tree::number(object, "/deprecatedCount")).unwrap_or(1);
     let kind = pick("/involvedObject/kind", "/regarding/kind").to_lowercase();
     let about = format!("{kind}/{}", pick("/involvedObject/name", "/regarding/name"));
     let mut source = match pick("/source/component", "/deprecatedSource/component") {
@@ -300,8 +305,8 @@ fn autoscaler(object: &Value, now: Timestamp) -> Vec<Value> {
         reference.into(),
         join(targets.iter().map(String::as_str)),
         digits(object, "/spec/minReplicas"),
-        digits(object, "/spec/maxReplicas"),
-        digits(object, "/status/currentReplicas"),
+        number(object, "/spec/maxReplicas"),
+        number(object, "/status/currentReplicas"),
         age(object, now),
     ]
 }
@@ -340,7 +345,8 @@ fn endpoint_slice(object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 fn ingress(object: &Value, now: Timestamp) -> Vec<Value> {
-    let hosts: Vec<&str> = tree::items(object, "/spec/rules").iter().map(|rule| tree::text(rule, "/host")).filter(|host| !host.is_empty()).collect();
+    let hosts: Vec<&str> =
+        tree::items(object, "/spec/rules").iter().map(|rule| tree::text(rule, "/host")).filter(|host| !host.is_empty()).collect();
     let hosts: Value = if hosts.is_empty() { "*".into() } else { hosts.join(",").into() };
     let addresses: Vec<&str> = tree::items(object, "/status/loadBalancer/ingress").iter().map(|entry| tree::text(entry, "/ip")).collect();
     let ports = if tree::items(object, "/spec/tls").is_empty() { "80" } else { "80, 443" };

@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn follows_members_indexes_and_filters() {
-        let object = json!({"status": {"conditions": [{"type": "A", "status": "False"}, {"type": "Ready", "status": "True"}]}, "a": {"b.c": 1}});
+        let object =
+            json!({"status": {"conditions": [{"type": "A", "status": "False"}, {"type": "Ready", "status": "True"}]}, "a": {"b.c": 1}});
         let found = |path| select(&object, path).unwrap_or(Value::Null);
         assert_eq!(found(".status.conditions[?(@.type==\"Ready\")].status"), "True");
         assert_eq!(found(".status.conditions[0].type"), "A");

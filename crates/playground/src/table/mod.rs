@@ -16,10 +16,7 @@ const COLUMNS: &[(&str, &str)] = &[
         "Pod",
         "Name:string:name, Ready:string, Status:string, Restarts:string, Age:string, IP:string*, Node:string*, Nominated Node:string*, Readiness Gates:string*",
     ),
-    (
-        "PodDisruptionBudget",
-        "Name:string:name, Min Available:string, Max Unavailable:string, Allowed Disruptions:integer, Age:string",
-    ),
+    ("PodDisruptionBudget", "Name:string:name, Min Available:string, Max Unavailable:string, Allowed Disruptions:integer, Age:string"),
     (
         "ReplicaSet",
         "Name:string:name, Desired:integer, Current:integer, Ready:integer, Age:string, Containers:string*, Images:string*, Selector:string*",
@@ -42,10 +39,7 @@ const COLUMNS: &[(&str, &str)] = &[
         "Name:string:name, Schedule:string, Timezone:string, Suspend:boolean, Active:integer, Last Schedule:string, Age:string, \
          Containers:string*, Images:string*, Selector:string*",
     ),
-    (
-        "Service",
-        "Name:string:name, Type:string, Cluster-IP:string, External-IP:string, Port(s):string, Age:string, Selector:string*",
-    ),
+    ("Service", "Name:string:name, Type:string, Cluster-IP:string, External-IP:string, Port(s):string, Age:string, Selector:string*"),
     ("Ingress", "Name:string:name, Class:string, Hosts:string, Address:string, Ports:string, Age:string"),
     ("StatefulSet", "Name:string:name, Ready:string, Age:string, Containers:string*, Images:string*"),
     ("Endpoints", "Name:string:name, Endpoints:string, Age:string"),
@@ -57,7 +51,7 @@ const COLUMNS: &[(&str, &str)] = &[
     (
         "Event",
         "Last Seen:string, Type:string, Reason:string, Object:string, Subobject:string*, Source:string*, Message:string, First Seen:string*, \
-         Count:string*, Name:string*",
+         Count:string*, Name:string:name*",
     ),
     ("Namespace", "Name:string:name, Status:string, Age:string"),
     ("Secret", "Name:string:name, Type:string, Data:string, Age:string"),

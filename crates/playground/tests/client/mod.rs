@@ -14,7 +14,7 @@ const RETRIES: usize = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Sends a request, again and again where it says so.
-pub async fn send(address: SocketAddr, request: &Request) -> Response {
+pub(crate) async fn send(address: SocketAddr, request: &Request) -> Response {
     let mut response = once(address, request).await;
     for _ in 0..RETRIES {
         if request.until.is_none_or(|wanted| wanted == response.status) {

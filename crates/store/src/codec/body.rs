@@ -15,6 +15,11 @@ const NAME: u8 = 3;
 const STEM: u8 = 4;
 const TIME: u8 = 5;
 const REGARDING: u8 = 6;
+/// Followed by a count and so many bytes: twice as many lower-case hexadecimal digits.
+const DIGITS: u8 = 7;
+
+/// Shorter runs of hexadecimal digits gain less than they cost. Container and image ids have 64.
+const FEWEST_DIGITS: usize = 16;
 
 /// Shorter names are replaced only as whole strings: `a` would match everywhere and break up better matches.
 const SHORTEST_BARE_NAME: usize = 8;
@@ -39,7 +44,7 @@ pub(crate) struct Stripped {
 
 /// Replaces what is known by placeholders.
 pub(crate) fn strip(body: &[u8], known: &Known<'_>) -> Stripped {
-    if body.iter().any(|byte| (VERSION..=REGARDING).contains(byte)) {
+    if body.iter().any(|byte| (VERSION..=DIGITS).contains(byte)) {
         return Stripped { bytes: body.to_vec(), literal: true };
     }
     let mut bytes = Cow::Borrowed(body);
@@ -48,7 +53,51 @@ pub(crate) fn strip(body: &[u8], known: &Known<'_>) -> Stripped {
             bytes = replace_all(bytes, text.as_bytes(), &[code]);
         }
     }
-    Stripped { bytes: bytes.into_owned(), literal: false }
+    Stripped { bytes: pack_digits(&bytes), literal: false }
+}
+
+/// Packs long runs of hexadecimal digits: coded one by one, each would cost a byte for half a byte of news.
+fn pack_digits(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let run = rest.iter().take(2 * usize::from(u8::MAX)).take_while(|byte| nibble(**byte).is_some()).count() & !1;
+        if run < FEWEST_DIGITS {
+            // A run that is too short is copied at once, so that its rest is not looked at again.
+            let copied = run.max(1);
+            out.extend_from_slice(rest.get(..copied).unwrap_or(std::slice::from_ref(first)));
+            rest = rest.get(copied..).unwrap_or(after);
+            continue;
+        }
+        let (digits, after) = rest.split_at(run);
+        out.extend([DIGITS, (run / 2) as u8]);
+        for pair in digits.as_chunks::<2>().0 {
+            out.push(nibble(pair[0]).unwrap_or_default() << 4 | nibble(pair[1]).unwrap_or_default());
+        }
+        rest = after;
+    }
+    out
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// Splits off the next placeholder: what is before it, its code, the bytes packed with it, what is after.
+fn next_placeholder(stripped: &[u8]) -> Option<(&[u8], u8, &[u8], &[u8])> {
+    let at = stripped.iter().position(|byte| (VERSION..=DIGITS).contains(byte))?;
+    let (before, from) = stripped.split_at(at);
+    let (code, after) = from.split_first()?;
+    if *code != DIGITS {
+        return Some((before, *code, &[], after));
+    }
+    let (count, after) = after.split_first()?;
+    let (packed, after) = after.split_at_checked(usize::from(*count))?;
+    Some((before, DIGITS, packed, after))
 }
 
 /// Puts back what `strip` replaced.
@@ -59,14 +108,17 @@ pub(crate) fn restore(stripped: &[u8], literal: bool, known: &Known<'_>) -> Vec<
     let texts = texts(known);
     let mut out = Vec::with_capacity(stripped.len() + 256);
     let mut rest = stripped;
-    while let Some(at) = rest.iter().position(|byte| (VERSION..=REGARDING).contains(byte)) {
-        let (before, from) = rest.split_at(at);
+    while let Some((before, code, packed, after)) = next_placeholder(rest) {
         out.extend_from_slice(before);
-        if let Some((code, after)) = from.split_first() {
-            let text = texts.iter().find(|(known, _)| known == code).and_then(|(_, text)| text.as_deref());
+        if code == DIGITS {
+            for byte in packed {
+                out.extend([byte >> 4, byte & 15].map(|nibble| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }));
+            }
+        } else {
+            let text = texts.iter().find(|(known, _)| *known == code).and_then(|(_, text)| text.as_deref());
             out.extend_from_slice(text.unwrap_or_default().as_bytes());
-            rest = after;
         }
+        rest = after;
     }
     out.extend_from_slice(rest);
     out
@@ -74,12 +126,21 @@ pub(crate) fn restore(stripped: &[u8], literal: bool, known: &Known<'_>) -> Vec<
 
 /// Puts back the time only: a later version of the object still holds that text, and matches it.
 pub(crate) fn restore_time(stripped: Vec<u8>, literal: bool, event_time: Option<Timestamp>) -> Vec<u8> {
-    match event_time {
-        Some(time) if !literal && memchr::memchr(TIME, &stripped).is_some() => {
-            replace_all(Cow::Owned(stripped), &[TIME], quoted_time(time).as_bytes()).into_owned()
+    let Some(time) = event_time.filter(|_| !literal && memchr::memchr(TIME, &stripped).is_some()) else { return stripped };
+    let text = quoted_time(time);
+    let mut out = Vec::with_capacity(stripped.len() + 128);
+    let mut rest = stripped.as_slice();
+    while let Some((_, code, _, after)) = next_placeholder(rest) {
+        let consumed = rest.len() - after.len();
+        let until = if code == TIME { consumed - 1 } else { consumed };
+        out.extend_from_slice(rest.get(..until).unwrap_or_default());
+        if code == TIME {
+            out.extend_from_slice(text.as_bytes());
         }
-        _ => stripped,
+        rest = after;
     }
+    out.extend_from_slice(rest);
+    out
 }
 
 /// Placeholder and text, in the order of replacement: a longer text that contains another comes first.
@@ -154,6 +215,24 @@ mod tests {
     }
 
     #[test]
+    fn packs_long_runs_of_hexadecimal_digits() {
+        let body = br#"{"containerID":"containerd://0123456789abcdef0123456789abcdeff"}"#;
+        let stripped = strip(body, &Known::default());
+        assert_eq!(stripped.bytes.len(), body.len() - 32 + 2 + 16);
+        assert_eq!(restore(&stripped.bytes, false, &Known::default()), body);
+    }
+
+    #[test]
+    fn puts_a_time_back_without_touching_packed_digits() {
+        let time = event().event_time;
+        let body = br#"{"id":"05050505050505050505","time":"2026-11-21T10:30:00Z"}"#;
+        let stripped = strip(body, &Known { event_time: time, ..Known::default() });
+        let with_time = restore_time(stripped.bytes.clone(), false, time);
+        assert!(with_time.len() > stripped.bytes.len());
+        assert_eq!(restore(&with_time, false, &Known::default()), body);
+    }
+
+    #[test]
     fn keeps_a_body_with_placeholder_bytes_as_it_is() {
         let body = b"\"4711\"\x01\x06";
         let stripped = strip(body, &event());
@@ -166,7 +245,7 @@ mod tests {
         fn gives_back_any_bytes(
             parts in prop::collection::vec(prop_oneof![
                 Just(b"\"4711\"".to_vec()), Just(b"web-7d9c5-abcde".to_vec()), Just(b".17f3a2b4c5d6e7f8".to_vec()),
-                Just(b"\"2026-11-21T10:30:00Z\"".to_vec()), prop::collection::vec(any::<u8>(), 0..6),
+                Just(b"\"2026-11-21T10:30:00Z\"".to_vec()), Just(b"0123456789abcdef0".to_vec()), "[0-9a-f]{10,40}".prop_map(String::into_bytes), prop::collection::vec(any::<u8>(), 0..6),
             ], 0..40)
         ) {
             let body = parts.concat();

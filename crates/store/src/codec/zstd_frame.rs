@@ -3,6 +3,7 @@
 //! Which prefix to take is not decided here. Invariant: `unpack(pack(body))` with the same prefix gives the body, and no input makes
 //! `unpack` allocate more than `LARGEST_BODY`.
 
+use std::cell::RefCell;
 use std::io;
 
 use zstd::zstd_safe::{CCtx, CDict, CParameter, DCtx, DDict, DParameter, FrameFormat, get_error_name};
@@ -48,12 +49,48 @@ pub(crate) enum Against<'a> {
     Body(&'a [u8]),
 }
 
-/// Compresses one body.
-pub(crate) fn pack(body: &[u8], against: Against<'_>, level: i32) -> io::Result<Vec<u8>> {
-    // A context borrows its prefix for as long as it lives, so each frame has its own; measured, this costs less than the copy would.
-    let mut context = CCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
+/// Compresses bodies. A context is some hundred kilobytes that cost more to make than a body costs to compress, so it is kept.
+pub(crate) struct Packer(CCtx<'static>);
+
+impl std::fmt::Debug for Packer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Packer")
+    }
+}
+
+/// The magic number that zstd puts before a frame, and that no stored frame has.
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+impl Packer {
+    pub(crate) fn new() -> Self {
+        Self(CCtx::create())
+    }
+
+    /// One frame.
+    pub(crate) fn pack(&mut self, body: &[u8], against: Against<'_>) -> io::Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(zstd::zstd_safe::compress_bound(body.len()));
+        match against {
+            Against::Nothing => self.0.compress(&mut out, body, LIVE_LEVEL).map_err(failed)?,
+            // Bytes that happen to begin like a trained dictionary would be read as one, and refused.
+            Against::Body(prefix) if prefix.starts_with(&DICTIONARY_MAGIC) => self.0.compress(&mut out, body, LIVE_LEVEL).map_err(failed)?,
+            Against::Body(prefix) => self.0.compress_using_dict(&mut out, body, prefix, LIVE_LEVEL).map_err(failed)?,
+            // Few bodies take this way: a context of their own spares them the number of the dictionary in each frame.
+            Against::Dictionary(dictionary) => return pack_with(body, dictionary),
+        };
+        if !out.starts_with(&MAGIC) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "zstd wrote a frame of another format"));
+        }
+        out.drain(..MAGIC.len());
+        Ok(out)
+    }
+}
+
+/// First bytes of a trained dictionary.
+const DICTIONARY_MAGIC: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
+
+fn pack_with(body: &[u8], dictionary: &Dictionary) -> io::Result<Vec<u8>> {
+    let mut context = CCtx::create();
     let set = [
-        CParameter::CompressionLevel(level),
         CParameter::Format(FrameFormat::Magicless),
         CParameter::ContentSizeFlag(true),
         CParameter::ChecksumFlag(false),
@@ -62,29 +99,39 @@ pub(crate) fn pack(body: &[u8], against: Against<'_>, level: i32) -> io::Result<
     for parameter in set {
         context.set_parameter(parameter).map_err(failed)?;
     }
-    match against {
-        Against::Nothing => {}
-        Against::Dictionary(dictionary) => drop(context.ref_cdict(&dictionary.compress).map_err(failed)?),
-        Against::Body(prefix) => drop(context.ref_prefix(prefix).map_err(failed)?),
-    }
+    context.ref_cdict(&dictionary.compress).map_err(failed)?;
     let mut out = Vec::with_capacity(zstd::zstd_safe::compress_bound(body.len()));
     context.compress2(&mut out, body).map_err(failed)?;
     Ok(out)
+}
+
+thread_local! {
+    /// Kept for the same reason as a `Packer`, but readers come on many threads and often for one body.
+    static UNPACKER: RefCell<Option<DCtx<'static>>> = const { RefCell::new(None) };
 }
 
 /// Decompresses one frame.
 pub(crate) fn unpack(frame: &[u8], against: Against<'_>) -> io::Result<Vec<u8>> {
     let size = content_size(frame).filter(|size| *size <= LARGEST_BODY as u64);
     let size = size.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "frame does not tell a possible length"))?;
-    let mut context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
-    context.set_parameter(DParameter::Format(FrameFormat::Magicless)).map_err(failed)?;
-    match against {
-        Against::Nothing => {}
-        Against::Dictionary(dictionary) => drop(context.ref_ddict(&dictionary.decompress).map_err(failed)?),
-        Against::Body(prefix) => drop(context.ref_prefix(prefix).map_err(failed)?),
-    }
     let mut out = Vec::with_capacity(size as usize);
-    context.decompress(&mut out, frame).map_err(failed)?;
+    UNPACKER.with_borrow_mut(|kept| {
+        let context = match kept {
+            Some(context) => context,
+            None => {
+                let mut fresh = DCtx::create();
+                fresh.set_parameter(DParameter::Format(FrameFormat::Magicless)).map_err(failed)?;
+                kept.insert(fresh)
+            }
+        };
+        let unpacked = match against {
+            Against::Nothing => context.decompress(&mut out, frame),
+            Against::Body(prefix) if prefix.starts_with(&DICTIONARY_MAGIC) => context.decompress(&mut out, frame),
+            Against::Body(prefix) => context.decompress_using_dict(&mut out, frame, prefix),
+            Against::Dictionary(dictionary) => context.decompress_using_ddict(&mut out, frame, &dictionary.decompress),
+        };
+        unpacked.map_err(failed)
+    })?;
     Ok(out)
 }
 
@@ -128,7 +175,7 @@ mod tests {
         fn gives_back_what_it_packed(body in prop::collection::vec(any::<u8>(), 0..5000), prefix in prop::collection::vec(any::<u8>(), 0..3000)) {
             let related = [&prefix[..], &body[..]].concat();
             for (body, against) in [(&body, Against::Nothing), (&related, Against::Body(&prefix))] {
-                let frame = pack(body, against, LIVE_LEVEL).unwrap();
+                let frame = Packer::new().pack(body, against).unwrap();
                 prop_assert_eq!(&unpack(&frame, against).unwrap(), body);
             }
         }

@@ -13,7 +13,7 @@ use super::generations::Generations;
 use super::rows::{DEEPEST_SIBLING, Decoded, LONGEST_RUN};
 use crate::codec::body::{Known, strip};
 use crate::codec::header::Coding;
-use crate::codec::zstd_frame::{Against, Dictionary, LIVE_LEVEL, pack, train};
+use crate::codec::zstd_frame::{Against, Dictionary, Packer, train};
 
 /// First versions before the first dictionary is trained: fewer hold too little of the cluster's habits.
 const SAMPLES: usize = 1_000;
@@ -82,6 +82,7 @@ pub(super) struct Encoder {
     samples: Vec<Arc<Decoded>>,
     sample_bytes: usize,
     first_versions: usize,
+    packer: Packer,
 }
 
 impl Encoder {
@@ -94,6 +95,7 @@ impl Encoder {
             samples: Vec::new(),
             sample_bytes: 0,
             first_versions: 0,
+            packer: Packer::new(),
         }
     }
 
@@ -135,11 +137,11 @@ impl Encoder {
                 if prefix == stripped.bytes {
                     (Coding::Same, Vec::new(), decoded)
                 } else {
-                    (Coding::Previous, pack(&stripped.bytes, Against::Body(&prefix), LIVE_LEVEL)?, decoded)
+                    (Coding::Previous, self.packer.pack(&stripped.bytes, Against::Body(&prefix))?, decoded)
                 }
             }
             Own::First(key, first) => {
-                let frame = pack(&stripped.bytes, Against::Body(&first.for_next()), LIVE_LEVEL)?;
+                let frame = self.packer.pack(&stripped.bytes, Against::Body(&first.for_next()))?;
                 (Coding::Earlier(at.key - key), frame, decoded(0, first.siblings))
             }
             Own::Nothing | Own::Previous(_) => {
@@ -160,7 +162,7 @@ impl Encoder {
     fn encode_first(&mut self, stripped: &[u8], kin: &[u64], key: i64) -> std::io::Result<(Coding, Vec<u8>, u8)> {
         for kin in kin {
             if let Some(mut sibling) = self.siblings.get(kin) {
-                let frame = pack(stripped, Against::Body(&sibling.body.stripped), LIVE_LEVEL)?;
+                let frame = self.packer.pack(stripped, Against::Body(&sibling.body.stripped))?;
                 sibling.uses += 1;
                 let (coding, depth, weight) = (Coding::Sibling(key - sibling.key), sibling.body.siblings + 1, sibling.body.stripped.len());
                 self.siblings.put(*kin, sibling, weight);
@@ -169,10 +171,10 @@ impl Encoder {
         }
         match &self.dictionary {
             Some(dictionary) => {
-                let frame = pack(stripped, Against::Dictionary(dictionary), LIVE_LEVEL)?;
+                let frame = self.packer.pack(stripped, Against::Dictionary(dictionary))?;
                 Ok((Coding::Dictionary(dictionary.generation), frame, 0))
             }
-            None => Ok((Coding::Alone, pack(stripped, Against::Nothing, LIVE_LEVEL)?, 0)),
+            None => Ok((Coding::Alone, self.packer.pack(stripped, Against::Nothing)?, 0)),
         }
     }
 
@@ -213,17 +215,20 @@ pub(super) fn train_dictionary(samples: &[Arc<Decoded>]) -> Option<Vec<u8>> {
     train(&samples, DICTIONARY_BYTES)
 }
 
-/// Keys under which kin find each other, the nearest first: Events by reason and kind of what they regard, other objects by their
-/// owner, and everything by its type. A wrong guess costs bytes and nothing else.
+/// Keys under which kin find each other, the nearest first: Events by reason and by what they regard, other objects by their owner, and
+/// everything by its class. A wrong guess costs bytes and nothing else.
 fn kin(body: &[u8], at: Standing) -> Vec<u64> {
-    let near = if at.is_event {
-        let regarded = after(body, b"\"involvedObject\":{").or_else(|| after(body, b"\"regarding\":{"));
-        let kind = regarded.and_then(|rest| string_after(rest, b"\"kind\":\""));
-        string_after(body, b"\"reason\":\"").map(|reason| hash(&(at.class, reason, kind)))
-    } else {
-        after(body, b"\"ownerReferences\":[").and_then(|rest| string_after(rest, b"\"uid\":\"")).map(|owner| hash(&(at.class, owner)))
-    };
-    near.into_iter().chain([hash(&at.class)]).collect()
+    let class = hash(&at.class);
+    if at.is_event {
+        let regarded = after(body, b"\"involvedObject\":{").or_else(|| after(body, b"\"regarding\":{")).unwrap_or_default();
+        let kind = string_after(regarded, b"\"kind\":\"");
+        // The pods of one owner share all but the last part of their names.
+        let family = string_after(regarded, b"\"name\":\"").map(|name| name.get(..memchr::memrchr(b'-', name).unwrap_or(name.len())));
+        let reason = string_after(body, b"\"reason\":\"");
+        return vec![hash(&(at.class, reason, kind, family)), hash(&(at.class, reason, kind)), class];
+    }
+    let owner = after(body, b"\"ownerReferences\":[").and_then(|rest| string_after(rest, b"\"uid\":\""));
+    owner.map(|owner| hash(&(at.class, owner))).into_iter().chain([class]).collect()
 }
 
 fn after<'a>(text: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {

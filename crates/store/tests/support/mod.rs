@@ -2,7 +2,7 @@
 //!
 //! For tests of the store and for its figures; not a model of Kubernetes. The same seed gives the same records.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test takes what it needs")]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, reason = "each test takes what it needs")]
 
 use std::sync::Arc;
 
