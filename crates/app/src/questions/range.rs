@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use proreus_model::{Cursor, Seq, SeqRange};
+use proreus_store::StoreError;
 
 use super::{MAX_PAGE_LIMIT, Questions};
 use crate::{AppError, Moment, parse_moment};
@@ -26,14 +27,25 @@ impl Questions {
         Ok(Seq(self.journal.seq_at(next)?.0.saturating_sub(1)))
     }
 
+    /// The same for a moment whose state is asked for: before the oldest record, only the state at the end of what was removed is known,
+    /// and that is not the state of any earlier time.
+    fn kept_at(&self, time: Timestamp) -> Result<Seq, AppError> {
+        match self.journal.oldest()? {
+            Some(oldest) if oldest.seq > Seq(1) && time < oldest.recorded_at => {
+                Err(StoreError::Gone { asked: oldest.seq.0 - 1, oldest }.into())
+            }
+            _ => self.last_at(time),
+        }
+    }
+
     /// The position a moment stands for.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// When the time lies before what is kept, or the journal cannot be read.
     pub fn seq_of(&self, moment: Moment) -> Result<Seq, AppError> {
         match moment {
             Moment::Now => Ok(self.journal.watermark()),
-            Moment::At(time) => self.last_at(time),
+            Moment::At(time) => self.kept_at(time),
             Moment::After(seq) => Ok(seq.min(self.journal.watermark())),
         }
     }

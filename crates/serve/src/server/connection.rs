@@ -107,3 +107,29 @@ impl AsyncWrite for BoundedStream {
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listen");
+        let client = TcpStream::connect(listener.local_addr().expect("address")).await.expect("connect");
+        let (inner, _) = listener.accept().await.expect("accept");
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("place");
+        let mut stream = BoundedStream { inner, stalled: None, _place: place };
+        let portion = vec![0; 1024 * 1024];
+        let mut outcome = Ok(());
+        // Far more than any socket buffer holds.
+        for _ in 0..256 {
+            outcome = stream.write_all(&portion).await;
+            if outcome.is_err() {
+                break;
+            }
+        }
+        assert_eq!(outcome.map_err(|error| error.kind()), Err(io::ErrorKind::TimedOut));
+        drop(client);
+    }
+}

@@ -88,3 +88,19 @@ async fn tls_files_that_will_not_do_are_named() {
     let error = server.serve().await.unwrap_err();
     assert!(error.to_string().contains("/nowhere/tls.crt"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_half_a_request_is_let_go() {
+    let shop = Shop::open();
+    let server = BoundServer::bind(shop.app.clone(), loopback(), None, shop.shutdown.clone()).unwrap();
+    let address = server.address();
+    let running = tokio::spawn(server.serve());
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET /health HTTP/1.1\r\nhost: local").await.unwrap();
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(10 * PATIENCE, client.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok(), "the connection was kept");
+    assert!(!rest.starts_with(b"HTTP/1.1 200"));
+    shop.shutdown.cancel();
+    running.await.unwrap().unwrap();
+}

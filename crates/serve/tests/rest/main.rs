@@ -6,9 +6,11 @@
 mod shop;
 
 mod audit;
+mod broken;
 mod changes;
 mod document;
 mod hosting;
+mod journalled;
 mod listening;
 mod objects;
 mod stream;

@@ -90,11 +90,14 @@ pub(crate) struct Setup {
     pub(crate) door: Authenticator,
     pub(crate) exposure: Exposure,
     pub(crate) max_query_limit: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// What is asked, when it is not the shop's own journal.
+    pub(crate) asked: Option<Arc<dyn Journal>>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { door: Authenticator::Open, exposure: Exposure::Network, max_query_limit: 1_000 }
+        Self { door: Authenticator::Open, exposure: Exposure::Network, max_query_limit: 1_000, clock: Arc::new(FixedClock), asked: None }
     }
 }
 
@@ -118,12 +121,12 @@ impl Shop {
         let journal = Arc::new(MemoryJournal::new());
         let epoch = journal.begin_epoch().unwrap();
         let (moved, watermark) = watch::channel(Seq(0));
-        let questions = Questions::new(journal.clone());
+        let questions = Questions::new(setup.asked.unwrap_or_else(|| journal.clone()));
         questions.set_aliases(vec![("prod".to_owned(), "c1".into())]);
         let app = Arc::new(Application {
             questions,
             door: setup.door,
-            clock: Arc::new(FixedClock),
+            clock: setup.clock,
             board: Arc::new(Board),
             watermark,
             max_query_limit: setup.max_query_limit,
@@ -165,6 +168,11 @@ impl Shop {
         let watermark = self.journal.append(self.epoch, &batch).unwrap().watermark;
         self.moved.send_replace(watermark);
         watermark
+    }
+
+    /// Lets time pass without a record.
+    pub(crate) fn pass(&self, seconds: i64) {
+        *self.second.lock().unwrap() += seconds;
     }
 
     pub(crate) fn record(&self, step: Step<'_>) -> Seq {
