@@ -137,7 +137,7 @@ impl Failure {
             Self::Host(error) => error.hint().to_owned(),
             Self::Slow => "what was durable is safe; the rest is watched again at the next start".to_owned(),
             Self::Output(_) => "check the disk or the program that reads the output".to_owned(),
-            Self::BadNews(_) => String::new(),
+            Self::BadNews(_) => "the other days are served; restore a damaged one from an export or a backup".to_owned(),
         }
     }
 

@@ -33,6 +33,7 @@ impl Signals {
     }
 
     /// Runs an orderly end; a second signal exits on the spot, and after `GRACE` it is given up.
+    #[expect(clippy::disallowed_methods, reason = "a second signal means now: destructors would take the time that is refused")]
     pub(crate) async fn while_ending<T>(&mut self, end: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         tokio::select! {
             ended = end => ended,

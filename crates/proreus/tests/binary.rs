@@ -1,6 +1,6 @@
 //! The real program in real pipes: what goes where, and how it ends.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -63,7 +63,8 @@ fn a_reader_that_has_heard_enough_ends_it_quietly() {
     let journal = dir.path().join("journal");
     assert_eq!(story(&journal).status.code(), Some(0));
     // More than a pipe holds, so that the program is still writing when the reader goes.
-    let mut child = proreus().args(["changes", "--full", "--marks", "-o", "json", "--data-dir", journal.to_str().unwrap()]).spawn().unwrap();
+    let mut child =
+        proreus().args(["changes", "--full", "--marks", "-o", "json", "--data-dir", journal.to_str().unwrap()]).spawn().unwrap();
     let mut first = [0_u8; 1];
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     assert_eq!(ended(&mut child), 0);
@@ -100,4 +101,46 @@ fn sigterm_ends_a_server_in_good_order() {
     assert_eq!(ended(&mut child), 0);
     let read = ran(&["changes", "-o", "json", "--data-dir", journal.to_str().unwrap()]);
     assert_eq!(read.stdout, served.stdout, "what was served is in the files");
+}
+
+#[test]
+fn an_export_becomes_the_same_journal_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (journal, stream, copy) = (path("journal"), path("stream"), path("copy"));
+    assert_eq!(story(Path::new(&journal)).status.code(), Some(0));
+    let exported = ran(&["store", "export", "--data-dir", &journal, &stream]);
+    assert_eq!((exported.status.code(), exported.stdout.len()), (Some(0), 0), "{}", String::from_utf8_lossy(&exported.stderr));
+    let piped = ran(&["store", "export", "--data-dir", &journal]);
+    assert_eq!(piped.stdout, std::fs::read(&stream).unwrap(), "a pipe gets what a file gets");
+    let imported = ran(&["store", "import", &stream, "--data-dir", &copy, "-o", "json"]);
+    assert_eq!(imported.status.code(), Some(0), "{}", String::from_utf8_lossy(&imported.stderr));
+    let listed = |dir: &str| ran(&["changes", "--marks", "--full", "-o", "jsonl", "--data-dir", dir]).stdout;
+    assert_eq!(listed(&journal), listed(&copy));
+    let again = ran(&["store", "import", &stream, "--data-dir", &copy]);
+    assert_eq!(again.status.code(), Some(1), "what is there is not overwritten");
+    std::fs::write(&stream, &piped.stdout[..piped.stdout.len() / 2]).unwrap();
+    let cut = ran(&["store", "import", &stream, "--data-dir", &path("cut")]);
+    assert_eq!(cut.status.code(), Some(1), "{}", String::from_utf8_lossy(&cut.stderr));
+}
+
+#[test]
+fn verify_names_the_damaged_day_and_exits_with_the_bad_news() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("journal");
+    let words = ["store", "verify", "-o", "json", "--data-dir", journal.to_str().unwrap()];
+    assert_eq!(story(&journal).status.code(), Some(0));
+    let sound = ran(&words);
+    assert_eq!(sound.status.code(), Some(0), "{}", String::from_utf8_lossy(&sound.stderr));
+    let days = std::fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().path());
+    let day = days.filter(|path| path.extension().is_some_and(|of| of == "sqlite")).max_by_key(|path| path.metadata().unwrap().len());
+    let day = day.unwrap();
+    let mut bytes = std::fs::read(&day).unwrap();
+    let (from, to) = (bytes.len() / 3, bytes.len() * 2 / 3);
+    bytes[from..to].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    std::fs::write(&day, bytes).unwrap();
+    let damaged = ran(&words);
+    assert_eq!(damaged.status.code(), Some(1), "{}", String::from_utf8_lossy(&damaged.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&damaged.stdout).unwrap();
+    assert_eq!(found.get("sound"), Some(&serde_json::Value::Bool(false)), "{found}");
 }

@@ -124,7 +124,7 @@ pub(crate) struct ObjectsPage {
 /// Where answers come from.
 pub(crate) enum Source {
     /// A running server.
-    Server(Server),
+    Server(Box<Server>),
     /// The files of a journal.
     Directory(Directory),
 }
@@ -143,7 +143,7 @@ impl Source {
             None => env("PROREUS_TOKEN"),
         };
         let ca = flags.ca_file.clone().or_else(|| env("PROREUS_CA_FILE").map(Into::into));
-        Server::new(named.as_deref(), token, ca.as_deref(), around.clock.now()).map(Self::Server)
+        Server::new(named.as_deref(), token, ca.as_deref(), around.clock.now()).map(|server| Self::Server(Box::new(server)))
     }
 
     /// What "now" is to this source: for files the time of the last record, so that an old journal is read as it was.

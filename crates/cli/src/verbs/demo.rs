@@ -15,13 +15,19 @@ use crate::output::{Format, write_one};
 use crate::progress::Progress;
 use crate::run::Context;
 use crate::signals::Signals;
+use crate::terminal::fit::wrap;
 use crate::terminal::paint::Ink;
 use crate::terminal::times::{absolute, between};
 
 /// Where the demo listens when nothing is said: where the reading verbs ask.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
-/// The demo shows what was recorded, not how; warnings still come through.
-const DEFAULT_LOG_LEVEL: &str = "warn";
+/// The demo shows what was recorded, not how; its story has warnings in it on purpose.
+const DEFAULT_LOG_LEVEL: &str = "error";
+
+/// Cells of a line where the output is no terminal.
+const DEFAULT_ROOM: usize = 100;
+/// Cells before a fact: its name and what keeps it apart.
+const FACT: usize = 10;
 
 /// Runs the verb.
 pub(crate) async fn run(flags: &DemoFlags, context: &mut Context<'_, '_>) -> Result<(), Failure> {
@@ -83,6 +89,7 @@ fn show(report: &DemoReport, format: Format, context: &mut Context<'_, '_>) -> R
         return Ok(write_one(context.around.stdout, format, report)?);
     }
     let paint = context.paint();
+    let room = context.around.columns.unwrap_or(DEFAULT_ROOM).saturating_sub(FACT).max(20);
     let out = &mut *context.around.stdout;
     let verbs: Vec<String> = report.verbs.iter().map(|(verb, count)| format!("{} {verb}", grouped(*count))).collect();
     let mut kinds: Vec<(&String, &u64)> = report.kinds.iter().collect();
@@ -92,7 +99,10 @@ fn show(report: &DemoReport, format: Format, context: &mut Context<'_, '_>) -> R
     let fact = |name: &str, text: &str| format!("{}  {text}", paint.text(Ink::Faint, &format!("{name:<8}")));
     writeln!(out, "{}", fact("story", &format!("{span}, {} to {}", absolute(report.scenario_start), absolute(report.scenario_end))))?;
     writeln!(out, "{}", fact("changes", &format!("{} ({})", paint.text(Ink::Strong, &grouped(report.changes)), verbs.join(", "))))?;
-    writeln!(out, "{}", fact("kinds", &kinds.join(", ")))?;
+    let lines = wrap(&kinds.join(", "), room);
+    for (index, line) in lines.iter().enumerate() {
+        writeln!(out, "{}", fact(if index == 0 { "kinds" } else { "" }, line))?;
+    }
     let times = if report.bytes.stored == 0 { 0.0 } else { report.bytes.raw as f64 / report.bytes.stored as f64 };
     let bytes = format!("{} as JSON, {} stored, {times:.1} times smaller", size(report.bytes.raw), size(report.bytes.stored));
     writeln!(out, "{}", fact("bytes", &bytes))?;

@@ -69,6 +69,13 @@ async fn print_timeline(flags: &HistoryFlags, source: &Source, ask: &HistoryAsk,
     let mut pages = Pages { source, ask, cursor: None, left: flags.range.limit.unwrap_or(u64::MAX), ended: false };
     let (mut own_count, mut events, mut gone) = (0_u64, 0_u64, None);
     while let Some(entries) = pages.next().await? {
+        let first_own = entries.iter().find_map(|entry| match entry {
+            Entry::Change(change) if of_events || !is_event(change) => Some(change),
+            Entry::Change(_) | Entry::Mark(_) => None,
+        });
+        if let (0, 0, Some(change)) = (own_count, events, first_own) {
+            timeline.title(context.around.stdout, change)?;
+        }
         for entry in entries {
             let Entry::Change(change) = entry else { continue };
             let own = of_events || !is_event(&change);

@@ -82,7 +82,7 @@ fn verify(flags: &JournalFlags, context: &mut Context<'_, '_>) -> Result<(), Fai
             context.note(&format!("{} in {} are sound", counted(found.records, "record"), counted(found.segments.len() as u64, "day")));
             Ok(())
         }
-        false => Err(Failure::BadNews(format!("{} of {} damaged", counted(damaged, "day"), found.segments.len()))),
+        false => Err(Failure::BadNews(format!("{damaged} of {} damaged", counted(found.segments.len() as u64, "day")))),
     }
 }
 

@@ -22,15 +22,22 @@ pub(crate) struct Extent {
 
 /// The fields as lines without an end, each indented by `indent` cells.
 pub(crate) fn field_lines(fields: &[FieldChange], paint: Paint, extent: Extent, indent: usize) -> Vec<String> {
-    let shown = if extent.all { fields.len() } else { MAX_FIELDS };
     let margin = " ".repeat(indent);
     let room = extent.room.map(|room| room.saturating_sub(indent).max(20));
+    // What moved only because something beside it did is left out, unless there is nothing else.
+    let (noted, telling): (Vec<&FieldChange>, Vec<&FieldChange>) = fields.iter().partition(|field| is_noted_time(&field.path));
+    let (listed, noted) = match (extent.all, telling.is_empty()) {
+        (true, _) => (fields.iter().collect(), 0),
+        (false, true) => (noted, 0),
+        (false, false) => (telling, noted.len()),
+    };
+    let shown = if extent.all { listed.len() } else { MAX_FIELDS.min(listed.len()) };
     let mut lines = Vec::new();
-    for field in fields.iter().take(shown) {
+    for field in listed.iter().take(shown) {
         lines.extend(one_field(field, paint, room).into_iter().map(|line| format!("{margin}{line}")));
     }
-    if fields.len() > shown {
-        let rest = fields.len() - shown;
+    if listed.len() > shown {
+        let rest = listed.len() - shown + noted;
         let text = format!("… and {rest} more field{} (--full shows them)", if rest == 1 { "" } else { "s" });
         lines.push(format!("{margin}{}", paint.text(Ink::Faint, &text)));
     }
@@ -144,7 +151,7 @@ fn text_lines(path: &str, before: &str, after: &str, paint: Paint, room: Option<
 
 /// The most telling field in one line, and how many more there are: `spec.replicas: 1 → 3 (+2)`.
 pub(crate) fn summary(fields: &[FieldChange], most: usize) -> String {
-    let Some(telling) = fields.iter().min_by_key(|field| rank(&field.path)) else { return String::new() };
+    let Some(telling) = fields.iter().min_by_key(|field| rank(field)) else { return String::new() };
     let more = if fields.len() > 1 { format!(" (+{})", fields.len() - 1) } else { String::new() };
     // Half for where, half for what.
     let path = path_tail(&clean(&telling.path), (most / 2).max(24));
@@ -163,26 +170,29 @@ pub(crate) fn summary(fields: &[FieldChange], most: usize) -> String {
     text + &more
 }
 
-/// What people want says more than what the cluster noted down in passing.
-fn rank(path: &str) -> u8 {
-    let noted = [
-        "lastTransitionTime",
-        "lastProbeTime",
-        "lastHeartbeatTime",
-        "lastUpdateTime",
-        "observedGeneration",
-        "resourceVersion",
-        "startedAt",
-        "containerID",
-    ];
+/// What people want says more than what the cluster noted down in passing; the lower, the more telling.
+fn rank(field: &FieldChange) -> u8 {
+    let path = field.path.as_str();
+    let ends = |words: &[&str]| words.iter().any(|word| path.ends_with(word));
+    let of_container = path.contains("containerStatuses") || path.contains("ContainerStatuses");
+    let shape = [&field.before, &field.after].into_iter().flatten().any(|value| value.is_object() || value.is_array());
     match path {
-        _ if noted.iter().any(|word| path.contains(word)) => 4,
-        _ if path.starts_with("metadata.managedFields") => 5,
-        _ if path.starts_with("metadata") => 3,
-        _ if path.starts_with("status") => 2,
-        _ if path.starts_with("spec") => 0,
-        _ => 1,
+        _ if is_noted_time(path) || ends(&["observedGeneration", "containerID", "resourceVersion"]) => 8,
+        _ if path.starts_with("metadata.deletion") => 0,
+        _ if path.starts_with("spec") => 1,
+        _ if ends(&["phase", "restartCount"]) || (of_container && ends(&[".reason", ".exitCode"])) => 2,
+        _ if path.starts_with("status") && shape => 5,
+        _ if ends(&[".status", "Replicas", "replicas"]) => 3,
+        _ if path.starts_with("status") && ends(&[".message"]) => 6,
+        _ if path.starts_with("status") => 4,
+        _ if path.starts_with("metadata") => 7,
+        _ => 3,
     }
+}
+
+/// Times that move whenever something beside them does.
+fn is_noted_time(path: &str) -> bool {
+    ["lastTransitionTime", "lastProbeTime", "lastHeartbeatTime", "lastUpdateTime"].iter().any(|word| path.ends_with(word))
 }
 
 /// The last segments of a path that fit: `…containers[name=web].image`.
@@ -255,6 +265,14 @@ mod tests {
         let lines = field_lines(&many, Paint::default(), Extent { room: None, all: false }, 0);
         assert_eq!((lines.len(), lines.last().map(String::as_str)), (13, Some("… and 2 more fields (--full shows them)")));
         assert_eq!(field_lines(&many, Paint::default(), Extent { room: None, all: true }, 0).len(), 14);
+    }
+
+    #[test]
+    fn times_that_move_with_something_else_are_left_out() {
+        let time = replaced("status.conditions[type=Ready].lastTransitionTime", json!("a"), json!("b"));
+        let status = replaced("status.conditions[type=Ready].status", json!("True"), json!("False"));
+        check(&[time.clone(), status], None, false, &["  ~ status.conditions[type=Ready].status: \"True\" → \"False\""]);
+        check(&[time], None, false, &["  ~ status.conditions[type=Ready].lastTransitionTime: \"a\" → \"b\""]);
     }
 
     #[test]

@@ -56,7 +56,8 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    fn title(&mut self, out: &mut dyn Write, change: &Change) -> io::Result<()> {
+    /// Names the object; told before the Events that came before its first change, too.
+    pub(crate) fn title(&mut self, out: &mut dyn Write, change: &Change) -> io::Result<()> {
         let again = self.uid.replace(change.uid.clone()).is_some();
         let api = if change.group.is_empty() { clean(&change.version) } else { clean(&format!("{}/{}", change.group, change.version)) };
         let mut facts = vec![api, format!("uid {}", clean(&change.uid))];
