@@ -8,6 +8,7 @@
 pub mod chaos;
 pub mod judge;
 mod random;
+pub mod reading;
 mod recorder_process;
 
 pub use recorder_process::{RecorderOptions, RecorderProcess, built_proreus};

@@ -5,6 +5,8 @@
 mod bench_binaries;
 mod bench_modules;
 mod bench_up;
+mod chaos;
+mod load;
 mod tidy;
 
 use std::process::ExitCode;
@@ -20,6 +22,10 @@ enum Chore {
     BenchModules(bench_modules::Args),
     /// Run the test bench by hand until Ctrl-C.
     BenchUp(bench_up::Args),
+    /// Break a recorded cluster in rounds and hold the journal against etcd.
+    Chaos(chaos::Args),
+    /// Record a large cluster at work, measure it and hold the journal against etcd.
+    Load(load::Args),
     /// Prove that the repository keeps its own rules: the map, the edges between crates, lengths, names, purity, words and links.
     Tidy(tidy::Args),
 }
@@ -39,6 +45,8 @@ fn run(chore: &Chore) -> anyhow::Result<()> {
         Chore::BenchBinaries(args) => bench_binaries::run(args),
         Chore::BenchModules(args) => bench_modules::run(args),
         Chore::BenchUp(args) => bench_up::run(args),
+        Chore::Chaos(args) => chaos::run(args),
+        Chore::Load(args) => load::run(args),
         Chore::Tidy(args) => tidy::run(args),
     }
 }

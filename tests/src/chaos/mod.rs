@@ -32,8 +32,10 @@ const REBORN: &str = "reborn";
 /// What to do, and how hard.
 #[derive(Clone, Debug)]
 pub struct ChaosOptions {
-    /// Rounds of faults.
+    /// Rounds.
     pub rounds: u32,
+    /// Whether anything breaks in them.
+    pub faults: Faults,
     /// Decides the faults and the churn.
     pub seed: u64,
     /// Writes a second.
@@ -48,6 +50,15 @@ pub struct ChaosOptions {
     pub data_dir: PathBuf,
     /// The binary.
     pub proreus: PathBuf,
+}
+
+/// Whether anything breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faults {
+    /// One to three faults a round, by the seed.
+    Seeded,
+    /// Nothing breaks: the rounds only let time pass.
+    None,
 }
 
 /// What came of it.
@@ -85,7 +96,10 @@ pub async fn run(options: &ChaosOptions, mut say: impl FnMut(&str)) -> Result<Ch
     let (mut stage, churn) = Stage::set(options).await?;
     let (stop, running) = start_churn(churn);
     for round in 1..=options.rounds {
-        let acts = plan(options.seed, round);
+        let acts = match options.faults {
+            Faults::Seeded => plan(options.seed, round),
+            Faults::None => Vec::new(),
+        };
         let begun = Instant::now();
         let from = stage.plane.revision().await?;
         for act in &acts {
