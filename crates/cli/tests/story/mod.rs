@@ -107,38 +107,49 @@ fn mark(at: &str, kind: MarkKind, resource: &str, reason: &str, detail: Value) -
     })
 }
 
+const BAD: &str = "registry.example.com/team/shop:1.5.0-rc1";
+const GOOD: &str = "registry.example.com/team/shop:1.4.2";
+
+fn config(level: &str, extra: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web-config", "namespace": "shop", "creationTimestamp": "2026-11-20T09:00:00Z"},
+        "data": {"app.conf": format!("listen = 8080\nlog.level = {level}\n{extra}timeout = 30s\n")}
+    })
+}
+
+fn secret(tag: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "web-db", "namespace": "shop", "creationTimestamp": "2026-11-20T09:00:00Z"},
+        "type": "Opaque", "data": {"password": format!("hmac-sha256:{tag}")}
+    })
+}
+
+fn node(ready: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "worker-2", "creationTimestamp": "2026-11-01T00:00:00Z"},
+        "status": {"conditions": [{"type": "Ready", "status": ready, "reason": if ready == "True" { "KubeletReady" } else { "NodeStatusUnknown" }}]}
+    })
+}
+
 fn steps() -> Vec<Step> {
-    let bad = "registry.example.com/team/shop:1.5.0-rc1";
-    let good = "registry.example.com/team/shop:1.4.2";
-    let config = |level: &str, extra: &str| {
-        json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web-config", "namespace": "shop", "creationTimestamp": "2026-11-20T09:00:00Z"},
-            "data": {"app.conf": format!("listen = 8080\nlog.level = {level}\n{extra}timeout = 30s\n")}
-        })
-    };
-    let secret = |tag: &str| {
-        json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "web-db", "namespace": "shop", "creationTimestamp": "2026-11-20T09:00:00Z"},
-            "type": "Opaque", "data": {"password": format!("hmac-sha256:{tag}")}
-        })
-    };
-    let node = |ready: &str| {
-        json!({
-            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "worker-2", "creationTimestamp": "2026-11-01T00:00:00Z"},
-            "status": {"conditions": [{"type": "Ready", "status": ready, "reason": if ready == "True" { "KubeletReady" } else { "NodeStatusUnknown" }}]}
-        })
-    };
+    let mut steps = trouble();
+    steps.extend(recovery());
+    steps
+}
+
+/// Up to the pod whose image cannot be pulled.
+fn trouble() -> Vec<Step> {
     vec![
         Step {
             origin: Origin::Snapshot,
-            ..Step::new("2026-11-21T07:59:58Z", Verb::Create, "d-1", "kubectl-create", deployment(good, 3, 3))
+            ..Step::new("2026-11-21T07:59:58Z", Verb::Create, "d-1", "kubectl-create", deployment(GOOD, 3, 3))
         },
         Step { origin: Origin::Snapshot, ..Step::new("2026-11-21T07:59:58Z", Verb::Create, "n-2", "kubelet", node("True")) },
         Step { origin: Origin::Snapshot, ..Step::new("2026-11-21T07:59:59Z", Verb::Create, "c-1", "helm", config("info", "")) },
         Step { origin: Origin::Snapshot, ..Step::new("2026-11-21T07:59:59Z", Verb::Create, "s-1", "vault", secret("9f2c")) },
         Step::new("2026-11-21T08:01:10Z", Verb::Update, "c-1", "helm", config("debug", "trace = true\n")),
         Step::new("2026-11-21T08:02:00Z", Verb::Update, "s-1", "vault", secret("41aa")),
-        Step::new("2026-11-21T08:03:11.250Z", Verb::Update, "d-1", "kubectl-set", deployment(bad, 3, 3)),
+        Step::new("2026-11-21T08:03:11.250Z", Verb::Update, "d-1", "kubectl-set", deployment(BAD, 3, 3)),
         Step {
             regarding: Some("d-1"),
             ..Step::new(
@@ -154,9 +165,15 @@ fn steps() -> Vec<Step> {
             Verb::Create,
             "p-1",
             "kube-controller-manager",
-            pod("web-7c9d8f5b6-x2x4k", bad, Some("ContainerCreating")),
+            pod("web-7c9d8f5b6-x2x4k", BAD, Some("ContainerCreating")),
         ),
-        Step::new("2026-11-21T08:03:14Z", Verb::Update, "p-1", "kubelet", pod("web-7c9d8f5b6-x2x4k", bad, Some("ImagePullBackOff"))),
+        Step::new("2026-11-21T08:03:14Z", Verb::Update, "p-1", "kubelet", pod("web-7c9d8f5b6-x2x4k", BAD, Some("ImagePullBackOff"))),
+    ]
+}
+
+/// What the cluster says of it, and how it ends.
+fn recovery() -> Vec<Step> {
+    vec![
         Step {
             regarding: Some("p-1"),
             ..Step::new(
@@ -198,9 +215,9 @@ fn steps() -> Vec<Step> {
             gap: Some(Gap { from: time("2026-11-21T08:05:50Z"), to: time("2026-11-21T08:07:02Z") }),
             ..Step::new("2026-11-21T08:07:02Z", Verb::Update, "n-2", "kubelet", node("Unknown"))
         },
-        Step::new("2026-11-21T08:09:30Z", Verb::Update, "d-1", "kubectl-rollout", deployment(good, 3, 2)),
-        Step::new("2026-11-21T08:09:31Z", Verb::Delete, "p-1", "kubelet", pod("web-7c9d8f5b6-x2x4k", bad, Some("ImagePullBackOff"))),
-        Step::new("2026-11-21T08:10:00Z", Verb::Create, "p-2", "kube-controller-manager", pod("web-7c9d8f5b6-x2x4k", good, None)),
+        Step::new("2026-11-21T08:09:30Z", Verb::Update, "d-1", "kubectl-rollout", deployment(GOOD, 3, 2)),
+        Step::new("2026-11-21T08:09:31Z", Verb::Delete, "p-1", "kubelet", pod("web-7c9d8f5b6-x2x4k", BAD, Some("ImagePullBackOff"))),
+        Step::new("2026-11-21T08:10:00Z", Verb::Create, "p-2", "kube-controller-manager", pod("web-7c9d8f5b6-x2x4k", GOOD, None)),
     ]
 }
 
