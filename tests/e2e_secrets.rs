@@ -59,9 +59,13 @@ fn certificate() -> Certificate {
 /// Everything that is written, each with canaries where they must vanish.
 fn objects(certificate: &Certificate) -> Vec<(&'static str, Value)> {
     let meta = |name: &str| json!({"name": name, "namespace": NAMESPACE});
-    let applied = json!({"kubectl.kubernetes.io/last-applied-configuration": format!("{{\"kind\":\"Deployment\",\"x\":\"{CANARY}-applied\"}}\n")});
+    let applied =
+        json!({"kubectl.kubernetes.io/last-applied-configuration": format!("{{\"kind\":\"Deployment\",\"x\":\"{CANARY}-applied\"}}\n")});
     let secret = |name: &str, of: &str, field: &str, values: Value| {
-        ("/api/v1/namespaces/default/secrets", json!({"apiVersion": "v1", "kind": "Secret", "metadata": meta(name), "type": of, field: values}))
+        (
+            "/api/v1/namespaces/default/secrets",
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": meta(name), "type": of, field: values}),
+        )
     };
     let pull = json!({"auths": {"registry.shop.example": {"username": format!("{CANARY}-user"), "password": format!("{CANARY}-pull"),
         "auth": STANDARD.encode(format!("{CANARY}-user:{CANARY}-pull"))}}});
@@ -77,18 +81,35 @@ fn objects(certificate: &Certificate) -> Vec<(&'static str, Value)> {
     let template = json!({"metadata": {"labels": {"app": "deployed"}},
         "spec": {"containers": [{"name": "web", "image": "registry.shop.example/web:1", "env": env}]}});
     vec![
-        secret("opaque", "Opaque", "data", json!({"password": STANDARD.encode(format!("{CANARY}-data")), "binary": STANDARD.encode([0_u8, 255, 7])})),
-        secret("plain", "Opaque", "stringData", json!({"token": format!("x{CANARY}-string"), "config.yaml": format!("a: 1\nsecret: {CANARY}\n")})),
+        secret(
+            "opaque",
+            "Opaque",
+            "data",
+            json!({"password": STANDARD.encode(format!("{CANARY}-data")), "binary": STANDARD.encode([0_u8, 255, 7])}),
+        ),
+        secret(
+            "plain",
+            "Opaque",
+            "stringData",
+            json!({"token": format!("x{CANARY}-string"), "config.yaml": format!("a: 1\nsecret: {CANARY}\n")}),
+        ),
         secret("tls", "kubernetes.io/tls", "stringData", json!({"tls.crt": certificate.chain, "tls.key": certificate.key})),
         secret("pull", "kubernetes.io/dockerconfigjson", "stringData", json!({".dockerconfigjson": pull.to_string()})),
-        ("/api/v1/namespaces/default/configmaps", json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": annotated, "data": {"a": "b"}})),
-        ("/apis/apps/v1/namespaces/default/deployments", json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": deployed,
-            "spec": {"selector": {"matchLabels": {"app": "deployed"}}, "template": template}})),
+        (
+            "/api/v1/namespaces/default/configmaps",
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": annotated, "data": {"a": "b"}}),
+        ),
+        (
+            "/apis/apps/v1/namespaces/default/deployments",
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": deployed,
+            "spec": {"selector": {"matchLabels": {"app": "deployed"}}, "template": template}}),
+        ),
     ]
 }
 
 async fn send(client: &kube::Client, method: &str, path: &str, content_type: &str, body: &Value) {
-    let request = http::Request::builder().method(method).uri(path).header("content-type", content_type).body(body.to_string().into_bytes());
+    let request =
+        http::Request::builder().method(method).uri(path).header("content-type", content_type).body(body.to_string().into_bytes());
     client.request::<Value>(request.unwrap()).await.unwrap();
 }
 
@@ -121,7 +142,11 @@ async fn keeps_no_byte_of_a_secret_anywhere_and_keeps_the_safe_facts() {
     send(&client, "PATCH", "/api/v1/namespaces/default/secrets/opaque", "application/merge-patch+json", &rotated).await;
     let names = ["opaque", "plain", "tls", "pull", "annotated", "deployed"];
     let all_there = |records: &[proreus_model::Record]| {
-        let count = |name| changes_of(records, "Secret", name).len() + changes_of(records, "ConfigMap", name).len() + changes_of(records, "Deployment", name).len();
+        let count = |name| {
+            changes_of(records, "Secret", name).len()
+                + changes_of(records, "ConfigMap", name).len()
+                + changes_of(records, "Deployment", name).len()
+        };
         (names.iter().all(|name| count(name) > 0) && count("opaque") == 2).then_some(())
     };
     wait_for_records("every object", RECORDED_WITHIN, || records_of(&data_dir), all_there).await.unwrap();
@@ -193,7 +218,10 @@ fn facts_are_kept(records: &[proreus_model::Record]) {
     let deployed = body("Deployment", "deployed", 0);
     let env = &deployed["spec"]["template"]["spec"]["containers"][0]["env"];
     assert_eq!(env[2], json!({"name": "GREETING", "value": "good morning"}));
-    assert!(env[0]["value"].as_str().unwrap().starts_with("redacted:") && env[1]["value"].as_str().unwrap().starts_with("redacted:"), "{env}");
+    assert!(
+        env[0]["value"].as_str().unwrap().starts_with("redacted:") && env[1]["value"].as_str().unwrap().starts_with("redacted:"),
+        "{env}"
+    );
 }
 
 #[test]

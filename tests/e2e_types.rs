@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use proreus_model::{MarkKind, Record, Verb};
+use proreus_model::{MarkKind, Origin, Record, Verb};
 use proreus_testkit::{ControlPlane, ControlPlaneOptions, FaultProxy, User};
 use proreus_tests::reading::{changes, changes_of, marks, records_of, wait_for_records};
 use proreus_tests::{RecorderOptions, RecorderProcess, built_proreus};
@@ -95,7 +95,9 @@ impl Bench {
     /// Waits for a mark about a type behind a position, and gives its position.
     async fn wait_for_mark(&self, kind: MarkKind, resource: &str, after: u64, within: Duration) -> u64 {
         let wanted = |records: &[Record]| {
-            marks(records).find(|mark| mark.kind == kind && mark.scope.resource.as_str() == resource && mark.seq.0 > after).map(|mark| mark.seq.0)
+            marks(records)
+                .find(|mark| mark.kind == kind && mark.scope.resource.as_str() == resource && mark.seq.0 > after)
+                .map(|mark| mark.seq.0)
         };
         self.wait_for(&format!("`{}` of {resource} after {after}", kind.as_str()), within, wanted).await
     }
@@ -134,7 +136,7 @@ async fn records_a_custom_type_within_seconds_and_says_when_it_went() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn says_of_a_custom_type_that_went_while_it_was_away_that_it_is_not_followed() {
+async fn ends_the_objects_of_a_custom_type_that_went_while_it_was_away_and_says_so() {
     let bench = Bench::start().await;
     bench.apply("definition.yaml", DEFINITION).await;
     bench.plane.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/orders.shop.example"]).await.unwrap();
@@ -146,7 +148,12 @@ async fn says_of_a_custom_type_that_went_while_it_was_away_that_it_is_not_follow
     recorder.start_again().await.unwrap();
     bench.wait_for_mark(MarkKind::Stopped, "orders", synced, RECORDED_WITHIN).await;
     let records = records_of(&bench.data_dir()).unwrap();
-    assert_eq!(verbs(&records, "Order", "first"), ["create"], "nobody saw its end");
+    let orders = changes_of(&records, "Order", "first");
+    assert_eq!(
+        orders.iter().map(|change| (change.verb, change.origin)).collect::<Vec<_>>(),
+        [(Verb::Create, Origin::Snapshot), (Verb::Delete, Origin::Relist)]
+    );
+    assert!(orders[1].gap.is_some(), "nobody saw its end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,7 +175,9 @@ async fn writes_no_delete_for_what_it_may_not_see_and_says_that_it_may_not() {
     let stopped = bench.wait_for_mark(MarkKind::Stopped, "secrets", synced, RECORDED_WITHIN).await;
     bench.plane.kubectl(&["delete", "secret", "goes"]).await.unwrap();
     bench.plane.kubectl(&["create", "configmap", "seen", "--from-literal=a=b"]).await.unwrap();
-    bench.wait_for("another type's change", RECORDED_WITHIN, |records| (!verbs(records, "ConfigMap", "seen").is_empty()).then_some(())).await;
+    bench
+        .wait_for("another type's change", RECORDED_WITHIN, |records| (!verbs(records, "ConfigMap", "seen").is_empty()).then_some(()))
+        .await;
     let records = records_of(&bench.data_dir()).unwrap();
     assert!(changes(&records).all(|change| change.verb != Verb::Delete || change.object.kind.as_str() != "Secret"));
 

@@ -65,8 +65,7 @@ impl<'r> Coverage<'r> {
     /// Whether a life fell between two moments at which the watch knew everything, so that nobody could see it.
     pub(super) fn fell_into_a_gap(&self, scope: &Scope, life: &Life) -> bool {
         let end = life.last();
-        end.deleted
-            && self.lists.get(scope).into_iter().flatten().any(|list| life.born() > list.floor && end.revision <= list.revision)
+        end.deleted && self.lists.get(scope).into_iter().flatten().any(|list| life.born() > list.floor && end.revision <= list.revision)
     }
 
     /// Whether the type is not recorded.

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 /// What a redacted value looks like.
 const TAG: &str = "redacted:";
 /// Keys whose change alone is noise by the policy that ships, wherever they are.
-const NOISE_KEYS: [&str; 5] = ["lastHeartbeatTime", "lastProbeTime", "observedTime", "renewTime", "endpoints.kubernetes.io/last-change-trigger-time"];
+const NOISE_KEYS: [&str; 5] =
+    ["lastHeartbeatTime", "lastProbeTime", "observedTime", "renewTime", "endpoints.kubernetes.io/last-change-trigger-time"];
 
 /// Where a recorded body first differs from the stored one; `None` when it says the same.
 pub(super) fn difference(recorded: &Value, stored: &Value) -> Option<String> {
@@ -63,7 +64,11 @@ fn walk(path: &str, recorded: &Value, stored: &Value) -> Option<String> {
             if recorded.len() != stored.len() {
                 return Some(format!("{path}: {} items instead of {}", recorded.len(), stored.len()));
             }
-            recorded.iter().zip(stored).enumerate().find_map(|(index, (recorded, stored))| walk(&format!("{path}[{index}]"), recorded, stored))
+            recorded
+                .iter()
+                .zip(stored)
+                .enumerate()
+                .find_map(|(index, (recorded, stored))| walk(&format!("{path}[{index}]"), recorded, stored))
         }
         (Value::String(tag), Value::String(_)) if tag.starts_with(TAG) => None,
         _ if recorded == stored => None,
@@ -104,7 +109,8 @@ mod tests {
     fn lets_redaction_pass_and_nothing_else() {
         let stored = json!({"kind": "Secret", "metadata": {"name": "a", "resourceVersion": "1", "managedFields": [],
             "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "x", "b": "c"}}, "data": {"k": "djE="}});
-        let recorded = |data: Value| json!({"kind": "Secret", "metadata": {"name": "a", "annotations": {"b": "c"}}, "data": data, "safeFacts": {}});
+        let recorded =
+            |data: Value| json!({"kind": "Secret", "metadata": {"name": "a", "annotations": {"b": "c"}}, "data": data, "safeFacts": {}});
         assert_eq!(difference(&recorded(json!({"k": "redacted:0:1"})), &stored), None);
         assert_eq!(difference(&recorded(json!({"k": "djI="})), &stored), Some(".data.k: \"djI=\" instead of \"djE=\"".to_owned()));
         assert_eq!(difference(&recorded(json!({})), &stored), Some(".data.k: missing".to_owned()));

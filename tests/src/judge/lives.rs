@@ -98,9 +98,11 @@ impl Judged<'_> {
             return;
         }
         let count = missing.len() as u64;
-        let is_told = at.entry.has_gap || matches!(at.entry.origin, Origin::Relist | Origin::Gap | Origin::Snapshot);
+        let is_told = at.entry.has_gap || matches!(at.entry.origin, Origin::Relist | Origin::Gap);
         let after = before.map_or(0, |before| before.entry.seq);
-        if is_told {
+        if before.is_none() && at.entry.origin == Origin::Snapshot {
+            verdict.excuses.before_the_first_list += count;
+        } else if is_told {
             verdict.excuses.holes_told_by_record += count;
         } else if self.coverage.is_marked(self.scope().as_ref(), after, at.entry.seq) {
             verdict.excuses.holes_told_by_mark += count;

@@ -9,8 +9,8 @@
 //! count in the [`Verdict`].
 
 mod coverage;
-mod lives;
 mod likeness;
+mod lives;
 mod recorded;
 mod truth;
 mod verdict;

@@ -102,7 +102,8 @@ fn journal(text: &str) -> MemoryJournal {
 
 fn found(truth_text: &str, records: &str, durable: &[Durable]) -> Vec<String> {
     let (truth, journal) = (truth(truth_text), journal(records));
-    let verdict = judge(&Case { journal: &journal, last: journal.watermark(), truth: &truth, until: 1000, durable }, Depth::Bodies).unwrap();
+    let verdict =
+        judge(&Case { journal: &journal, last: journal.watermark(), truth: &truth, until: 1000, durable }, Depth::Bodies).unwrap();
     verdict.violations.iter().map(ToString::to_string).collect()
 }
 
@@ -130,20 +131,23 @@ fn finds_a_hole_unless_a_mark_or_the_record_tells_of_it() {
 
 #[test]
 fn finds_a_missing_end_and_a_missing_last_version() {
-    assert_eq!(found(LIFE, "create watch u 5 1\nupdate watch u 6 2\nupdate watch u 7 3", &[]), [
-        "u (u): its end at revision 8 is not recorded, the last record is 3"
-    ]);
+    assert_eq!(
+        found(LIFE, "create watch u 5 1\nupdate watch u 6 2\nupdate watch u 7 3", &[]),
+        ["u (u): its end at revision 8 is not recorded, the last record is 3"]
+    );
     assert_eq!(found("u 5 put 1\nu 6 put 2", "create snapshot u 5 1", &[]), ["u (u): revisions [6] never arrived, the last record is 1"]);
 }
 
 #[test]
 fn finds_a_second_create_an_end_that_never_was_and_a_version_that_never_was() {
-    assert_eq!(found("u 5 put 1\nu 6 put 2", "create watch u 5 1\ncreate watch u 6 2", &[]), [
-        "u (u): record 2 creates the object a second time"
-    ]);
-    assert_eq!(found("u 5 put 1", "create watch u 5 1\ndelete relist u 5 gap", &[]), [
-        "u (u): record 2 deletes an object that lives (revision 5)"
-    ]);
+    assert_eq!(
+        found("u 5 put 1\nu 6 put 2", "create watch u 5 1\ncreate watch u 6 2", &[]),
+        ["u (u): record 2 creates the object a second time"]
+    );
+    assert_eq!(
+        found("u 5 put 1", "create watch u 5 1\ndelete relist u 5 gap", &[]),
+        ["u (u): record 2 deletes an object that lives (revision 5)"]
+    );
     assert_eq!(found("u 5 put 1", "create watch u 4 1", &[]), ["u (u): record 1 is of a version that never was (revision 4)"]);
     assert_eq!(found("", "create watch u 4 1", &[]), ["ConfigMap n/a (u) was recorded and never lived"]);
 }
@@ -175,10 +179,12 @@ fn finds_what_was_durable_and_is_lost_or_changed() {
     let truth = "u 5 put 1\nu 6 put 2";
     let before = durable_at(&journal(records), 2).unwrap();
     assert_eq!(found(truth, records, &[before]), [""; 0]);
-    assert_eq!(found(truth, records, &[Durable { watermark: 3, print: None }]), [
-        "watermark 3 had been reported as durable, the journal ends at 2"
-    ]);
-    assert_eq!(found(truth, records, &[Durable { watermark: 2, print: Some(1) }]), [
-        "records up to 2 are not what they were before the kill"
-    ]);
+    assert_eq!(
+        found(truth, records, &[Durable { watermark: 3, print: None }]),
+        ["watermark 3 had been reported as durable, the journal ends at 2"]
+    );
+    assert_eq!(
+        found(truth, records, &[Durable { watermark: 2, print: Some(1) }]),
+        ["records up to 2 are not what they were before the kill"]
+    );
 }

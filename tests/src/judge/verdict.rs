@@ -125,7 +125,9 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PositionMissing { expected, found } => write!(f, "position {expected} is missing, {found} follows"),
-            Self::DurableLost { reported, end } => write!(f, "watermark {reported} had been reported as durable, the journal ends at {end}"),
+            Self::DurableLost { reported, end } => {
+                write!(f, "watermark {reported} had been reported as durable, the journal ends at {end}")
+            }
             Self::DurableChanged { watermark } => write!(f, "records up to {watermark} are not what they were before the kill"),
             Self::Unreadable { after, reason } => write!(f, "records after {after} cannot be read: {reason}"),
             Self::NeverLived { object, uid } => write!(f, "{object} ({uid}) was recorded and never lived"),
@@ -153,6 +155,8 @@ impl fmt::Display for Violation {
 pub struct Excuses {
     /// Versions that said nothing new beside noise.
     pub noise: u64,
+    /// Versions from before the first list of their type, which shows the object as it was by then.
+    pub before_the_first_list: u64,
     /// Missing versions that the later record owns to.
     pub holes_told_by_record: u64,
     /// Missing versions that a mark between the records covers.
@@ -200,6 +204,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Excuses {
             noise,
+            before_the_first_list,
             holes_told_by_record,
             holes_told_by_mark,
             lives_within_gaps,
@@ -213,7 +218,10 @@ impl fmt::Display for Verdict {
             "{} lives of objects, {} changes recorded ({} after gaps), {} marks, {} bodies compared",
             self.lives, self.changes, self.after_gaps, self.marks, self.bodies
         )?;
-        writeln!(f, "  not recorded: {noise} versions of noise, {holes_told_by_record} told by the later record, {holes_told_by_mark} by a mark")?;
+        writeln!(
+            f,
+            "  not recorded: {noise} versions of noise, {before_the_first_list} from before the first list, {holes_told_by_record} told by the later record, {holes_told_by_mark} by a mark"
+        )?;
         writeln!(
             f,
             "  lives not recorded: {lives_within_gaps} within gaps, {lives_of_excluded_types} of excluded types, {lives_of_short_types} of \

@@ -186,7 +186,12 @@ fn tell(args: &Args, figures: &Figures) -> Result<()> {
         churn.refused,
         churn.failed
     ));
-    say(&format!("peak memory {} MiB, {} MiB after the first list; arrived {:.1} s after the last write", mib(*peak), mib(*peak_after_list), arrived_after.as_secs_f64()));
+    say(&format!(
+        "peak memory {} MiB, {} MiB after the first list; arrived {:.1} s after the last write",
+        mib(*peak),
+        mib(*peak_after_list),
+        arrived_after.as_secs_f64()
+    ));
     say(&format!("stored {} MiB for {} MiB of canonical JSON", mib(*stored_bytes), mib(*raw_bytes)));
     say(&verdict.to_string());
     verdict.violations.iter().take(VIOLATIONS_TOLD).for_each(|violation| say(&format!("  VIOLATION {violation}")));

@@ -148,7 +148,8 @@ async fn watch_once(client: &Client, path: &str, resource: &str, from: &mut Opti
         if !is_bookmark {
             #[allow(clippy::disallowed_methods, reason = "a trace says when its lines came")]
             let ts = Timestamp::now();
-            let text = format!(r#"{{"ts":"{ts}","type":"{}","resource":"{resource}","object":{}}}{}"#, event.kind, event.object.get(), '\n');
+            let text =
+                format!(r#"{{"ts":"{ts}","type":"{}","resource":"{resource}","object":{}}}{}"#, event.kind, event.object.get(), '\n');
             lines.send(text).await.context("the trace has ended")?;
         }
     }
