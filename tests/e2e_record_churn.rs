@@ -27,12 +27,6 @@ async fn records_everything_of_a_thousand_pods_at_work_in_bounded_memory() {
     println!("{:.0} writes/s, peak memory {} KiB", report.churn.rate(), report.peak_bytes / 1024);
     let told: Vec<String> = report.verdict.violations.iter().take(20).map(ToString::to_string).collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
-    assert_eq!(
-        report.verdict.excuses.holes_told_by_record + report.verdict.excuses.holes_told_by_mark,
-        0,
-        "nothing broke: {}",
-        report.verdict
-    );
     assert!(report.verdict.changes > 2500, "{}", report.verdict);
     assert!(report.peak_bytes > 0 && report.peak_bytes < MAX_PEAK_BYTES, "peak memory {} KiB", report.peak_bytes / 1024);
     assert!(report.ended_in_good_order);
