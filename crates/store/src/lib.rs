@@ -16,4 +16,6 @@ pub use journal::{
     RetentionPolicy, SegmentState, SegmentSummary, StoreError, WriterEpoch,
 };
 pub use memory::{MemoryImport, MemoryJournal};
-pub use sqlite::{DamagedFile, DirectoryLock, OpenOptions, OpenReport, SqliteImport, SqliteJournal, Tended};
+pub use sqlite::{
+    DamagedFile, DirectoryLock, OpenOptions, OpenReport, SegmentVerdict, SqliteImport, SqliteJournal, Stats, Tended,
+};

@@ -99,6 +99,8 @@ pub(super) struct Day {
     pub(super) room: i64,
     /// Whether the base holds every object that was alive when the day began.
     pub(super) base_done: AtomicBool,
+    /// Could not be rewritten because of damage.
+    pub(super) stays_rows: AtomicBool,
     span: Mutex<Option<Span>>,
     names: RwLock<Arc<Names>>,
     dictionaries: RwLock<BTreeMap<u32, Arc<Dictionary>>>,
@@ -181,6 +183,7 @@ impl Day {
             first_seq,
             room,
             base_done: AtomicBool::new(base_done),
+            stays_rows: AtomicBool::new(false),
             span: Mutex::new(None),
             names: RwLock::new(Arc::new(names)),
             dictionaries: RwLock::default(),

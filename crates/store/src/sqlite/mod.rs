@@ -15,6 +15,7 @@ mod known;
 mod lock;
 mod names;
 mod objects;
+mod open;
 mod open_day;
 mod published;
 mod read;
@@ -28,6 +29,7 @@ mod solid_write;
 mod states;
 mod tend;
 mod times;
+mod verify;
 mod view;
 mod writer;
 
@@ -37,9 +39,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use jiff::Timestamp;
 use proreus_model::{Change, ClusterId, Filter, JournalId, ObjectId, ResourceType, Seq, WatchScope};
 
-use self::day::{Idle, lock as hold};
-use self::fault::{OrFail, Place};
-use self::identity::{Identity, WatermarkFile};
+use self::day::lock as hold;
 use self::published::Published;
 use self::writer::Writer;
 use crate::journal::{
@@ -53,6 +53,7 @@ pub use self::import::SqliteImport;
 pub use self::lock::DirectoryLock;
 pub use self::recover::{DamagedFile, OpenReport};
 pub use self::tend::Tended;
+pub use self::verify::{SegmentVerdict, Stats};
 
 /// Bodies that the writer remembers for coding the next versions, unless told otherwise.
 const MEMORY_BYTES: usize = 24 << 20;
@@ -67,17 +68,13 @@ pub struct OpenOptions {
     pub memory_bytes: usize,
     /// Make a journal when there is none; `NoJournal` otherwise.
     pub create: bool,
-    /// Identity of a journal that is made; random when `None`. For restoring one.
-    pub id: Option<JournalId>,
-    /// First position of a journal that is made. For restoring one whose oldest records are gone.
-    pub first_seq: Seq,
     /// Most pages of 4 KiB a day file may have, as if the disk ended there. For tests of a full disk.
     pub most_pages: Option<u32>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { memory_bytes: MEMORY_BYTES, create: true, id: None, first_seq: Seq(1), most_pages: None }
+        Self { memory_bytes: MEMORY_BYTES, create: true, most_pages: None }
     }
 }
 
@@ -94,83 +91,6 @@ pub struct SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// Opens a journal to write and read. `Locked` when another process writes it, `NotWritable`, `Newer`; damaged days are set aside and
-    /// told in the report.
-    pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
-        if !options.create && !dir.is_dir() {
-            return Err(StoreError::NoJournal { dir: dir.display().to_string() });
-        }
-        Self::open_locked(DirectoryLock::acquire(dir)?, options)
-    }
-
-    /// Opens a journal whose lock the caller holds already, having waited for it.
-    pub fn open_locked(lock: DirectoryLock, options: &OpenOptions) -> Result<Self, StoreError> {
-        import::refuse_unfinished(lock.dir())?;
-        Self::open_marked(lock, options)
-    }
-
-    /// The same whether or not an import is going on: for the import itself.
-    fn open_marked(lock: DirectoryLock, options: &OpenOptions) -> Result<Self, StoreError> {
-        let dir = lock.dir().to_owned();
-        let place = Place::new(&dir, "");
-        let idle = Arc::new(Idle::default());
-        let listing = recover::list(&dir)?;
-        let (mut days, broken) = recover::open_days(&dir, &listing, &idle, false)?;
-        let (identity, identity_rebuilt) = recover::identity(&dir, &days)?;
-        let created = identity.is_none() && listing.days.is_empty();
-        if created && !options.create {
-            return Err(StoreError::NoJournal { dir: dir.display().to_string() });
-        }
-        recover::clean(&dir, &listing)?;
-        let mut report = OpenReport { created, identity_rebuilt, ..OpenReport::default() };
-        for (date, kind, reason) in &broken {
-            report.damaged.push(recover::set_aside(&dir, *date, *kind, reason)?);
-        }
-        report.took_back = recover::settle_spill(&mut days)?;
-        let mut identity = match identity {
-            Some(identity) => identity,
-            None => Identity::new(new_id(options)?.as_str().to_owned(), options.first_seq.0.max(1)),
-        };
-        let id = identity.journal.parse().map_err(|_| place.engine("failed to open", "journal.json holds no journal id"))?;
-        let newest = days.iter().filter_map(|day| day.span()).next_back();
-        let last_seq = newest.map_or(identity.first - 1, |span| span.last_seq);
-        report.lost_records = if report.took_back { 0 } else { recover::lost(&dir, last_seq) };
-        let newest_date = days.last().map(|day| day.date);
-        let tail_lost = report.lost_records > 0 || broken.iter().any(|(date, ..)| newest_date.is_none_or(|newest| *date > newest));
-        // Whatever was given out before a loss must not be given again.
-        let next_seq = if tail_lost { identity.reserved.max(last_seq + report.lost_records) + 1 } else { last_seq + 1 };
-        identity.reserved = identity.reserved.max(last_seq);
-        if created || identity_rebuilt {
-            identity.write(&dir).or_fail(&place, "failed to write journal.json")?;
-        }
-        let watermark_file = WatermarkFile::open(&dir).or_fail(&place, "failed to open the watermark file")?;
-        let writer = Writer {
-            place,
-            identity,
-            days,
-            last_seq,
-            last_at: newest.map(|span| span.last_at),
-            next_seq,
-            open: None,
-            watermark_file,
-            idle,
-            memory: options.memory_bytes,
-            most_pages: options.most_pages,
-            dir: dir.clone(),
-            lock,
-        };
-        let published = RwLock::new(Arc::new(writer.published()));
-        Ok(Self { id, dir, report, published, writer: Some(Mutex::new(writer)), follower: None, tending: Mutex::default() })
-    }
-
-    /// Opens a journal to read only, while another process may write it. Every question sees what the writer had committed by then.
-    pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
-        import::refuse_unfinished(dir)?;
-        let (follower, published, id, report) = follow::Follower::open(dir)?;
-        let published = RwLock::new(Arc::new(published));
-        Ok(Self { id, dir: dir.to_owned(), report, published, writer: None, follower: Some(follower), tending: Mutex::default() })
-    }
-
     /// What opening found and did.
     pub fn report(&self) -> &OpenReport {
         &self.report
@@ -228,14 +148,19 @@ impl SqliteJournal {
     }
 }
 
-fn new_id(options: &OpenOptions) -> Result<JournalId, StoreError> {
-    if let Some(id) = &options.id {
-        return Ok(id.clone());
+impl Drop for SqliteJournal {
+    fn drop(&mut self) {
+        // The last connection of a file folds its log in and removes it, and only one that may write can.
+        self.tending = Mutex::default();
+        let Some(writer) = &self.writer else { return };
+        let mut writer = hold(writer);
+        for day in &writer.days {
+            day.close_idle();
+        }
+        if let Some(open) = writer.open.take() {
+            open.close();
+        }
     }
-    let mut bytes = [0; 16];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut source| std::io::Read::read_exact(&mut source, &mut bytes));
-    read.map_err(|error| StoreError::Engine { step: "failed to make a journal id".to_owned(), reason: error.to_string() })?;
-    Ok(JournalId::from_bytes(bytes))
 }
 
 impl Journal for SqliteJournal {

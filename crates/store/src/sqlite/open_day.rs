@@ -273,13 +273,12 @@ impl OpenDay {
         }
     }
 
-    /// Whether the object is in the file already, with a base or a change.
-    pub(super) fn holds(&mut self, change: &Change) -> Result<Option<i64>, StoreError> {
-        let Some(class) = self.interner.names.classes().find(|(_, class)| class.holds(&change.object)).map(|(id, _)| id) else {
-            return Ok(None);
-        };
-        let identity = self.interner.identity(class);
-        Ok(self.find(change, identity)?.map(|live| live.id))
+    /// Folds the log into the file and closes it. Readers may hold the log open; then it stays, and costs its bytes only.
+    pub(super) fn close(self) {
+        let folded = self.connection.execute_batch("PRAGMA busy_timeout = 100; PRAGMA wal_checkpoint(TRUNCATE)");
+        if let Err(error) = folded {
+            tracing::debug!(day = %self.day.date, %error, "left the log of a day as it is");
+        }
     }
 
     /// Sets watch positions and consumer positions.

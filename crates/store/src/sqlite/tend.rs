@@ -147,15 +147,25 @@ impl SqliteJournal {
         until: Instant,
         tended: &mut Tended,
     ) -> Result<(), StoreError> {
-        let mut rewrite = match tending.rewrite.take().filter(|rewrite| rewrite.is_of(day)) {
-            Some(rewrite) => rewrite,
-            None => Rewrite::begin(Arc::clone(day))?,
-        };
-        if !rewrite.go_on(until)? {
-            tending.rewrite = Some(rewrite);
-            return Ok(());
+        let begun = tending.rewrite.take().filter(|rewrite| rewrite.is_of(day));
+        let worked = begun.map_or_else(|| Rewrite::begin(Arc::clone(day)), Ok).and_then(|mut rewrite| {
+            let is_whole = rewrite.go_on(until)?;
+            Ok((rewrite, is_whole))
+        });
+        match worked {
+            Ok((rewrite, false)) => {
+                tending.rewrite = Some(rewrite);
+                return Ok(());
+            }
+            Ok((rewrite, true)) => rewrite.finish()?,
+            Err(StoreError::Damaged { segment, reason }) => {
+                // Its rows answer what they can; verify names the rest.
+                tracing::error!(segment, reason, "left a damaged day as it is");
+                day.stays_rows.store(true, Ordering::Release);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         }
-        rewrite.finish()?;
         let mut writer = lock(writer);
         let Some(at) = writer.days.iter().position(|known| Arc::ptr_eq(known, day)) else {
             // Retention was faster.
@@ -185,7 +195,7 @@ fn next_base(days: &[Arc<Day>]) -> Option<(Arc<Day>, Arc<Day>)> {
 /// The oldest day that is past, still in rows, and no longer needed for the next one's base.
 fn next_rewrite(days: &[Arc<Day>]) -> Option<Arc<Day>> {
     let past = days.iter().zip(days.iter().skip(1));
-    let mut due = past.filter(|(day, next)| day.kind == Kind::Rows && day.has_whole_base() && next.has_whole_base());
+    let mut due = past.filter(|(day, next)| day.kind == Kind::Rows && !day.stays_rows.load(Ordering::Acquire) && day.has_whole_base() && next.has_whole_base());
     due.next().map(|(day, _)| Arc::clone(day))
 }
 
@@ -207,17 +217,37 @@ fn base_states(before: &Day, after: i64) -> Result<(Vec<Change>, i64, bool), Sto
         if view.names.class(*class).is_some_and(super::names::Class::is_event) {
             continue;
         }
-        let Some(key) = view.last_position(*id, i64::MAX)? else { continue };
-        let Some(change) = view.change_at(key, BodyDetail::None)?.filter(|change| change.verb != Verb::Delete) else { continue };
-        let change = view.change_at(key, BodyDetail::Body)?.unwrap_or(change);
+        let change = match last_state(&mut view, *id) {
+            Ok(Some(change)) => change,
+            Ok(None) => continue,
+            // One state that is lost must not keep all others out of the base, and the day for ever.
+            Err(StoreError::Damaged { segment, reason }) => {
+                tracing::error!(segment, object = id, reason, "left a damaged state out of a base");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         bytes += change.body.as_ref().map_or(0, |body| body.len());
         states.push(change);
     }
     Ok((states, next, ids.is_empty()))
 }
 
+<<<<<<< HEAD
 /// Adds states to the base of an open day.
 pub(super) fn write_base(open: &mut OpenDay, states: &[Change], next: i64, done: bool) -> Result<(), StoreError> {
+=======
+/// The object's last change, when it is alive.
+fn last_state(view: &mut View<'_>, object: i64) -> Result<Option<Change>, StoreError> {
+    let Some(key) = view.last_position(object, i64::MAX)? else { return Ok(None) };
+    match view.change_at(key, BodyDetail::None)? {
+        Some(change) if change.verb != Verb::Delete => view.change_at(key, BodyDetail::Body),
+        _ => Ok(None),
+    }
+}
+
+fn write_base(open: &mut OpenDay, states: &[Change], next: i64, done: bool) -> Result<(), StoreError> {
+>>>>>>> a941eb2 (Verify, import, close cleanly; go on in a new file when the newest day is damaged)
     let step = "failed to write a base";
     let place = open.day.place.clone();
     open.begin()?;

@@ -17,6 +17,7 @@ use super::identity::{Identity, RESERVE, WatermarkFile, sync_dir};
 use super::lock::DirectoryLock;
 use super::open_day::OpenDay;
 use super::published::Published;
+use super::recover;
 use super::schema;
 use crate::journal::{Appended, Batch, StoreError, WriterEpoch};
 
@@ -39,7 +40,7 @@ pub(super) struct Writer {
     pub(super) memory: usize,
     pub(super) most_pages: Option<u32>,
     /// Held for as long as anything may be written.
-    pub(super) lock: DirectoryLock,
+    pub(super) lock: Option<DirectoryLock>,
 }
 
 /// A run of a batch's records that falls on one day.
@@ -50,8 +51,20 @@ struct Part {
 }
 
 impl Writer {
-    /// Appends a batch.
+    /// Appends a batch. A newest day that turns out damaged is set aside, and the batch goes to a new file.
     pub(super) fn append(&mut self, batch: &Batch) -> Result<Appended, StoreError> {
+        let appended = self.try_append(batch);
+        let Err(StoreError::Damaged { reason, .. }) = &appended else { return appended };
+        self.open = None;
+        if let Some(day) = self.days.pop() {
+            day.close_idle();
+            recover::set_aside(&self.dir, day.date, day.kind, reason)?;
+            self.next_seq = self.identity.reserved + 1;
+        }
+        self.try_append(batch)
+    }
+
+    fn try_append(&mut self, batch: &Batch) -> Result<Appended, StoreError> {
         if batch.records.is_empty() && batch.checkpoints.is_empty() && batch.cursors.is_empty() {
             return Ok(Appended { range: None, watermark: Seq(self.last_seq) });
         }
@@ -150,6 +163,11 @@ impl Writer {
             let is_last = index + 1 == parts.len();
             let open = self.open_on(part.date, part_first)?;
             open.begin()?;
+            if let Some(before) = open.day.span().filter(|span| span.last_seq + 1 < part_first) {
+                // Positions that a loss left out, so that they can be told from damage.
+                schema::set(&open.connection, &format!("hole_{part_first}"), before.last_seq as i64)
+                    .or_fail(&open.day.place, "failed to append")?;
+            }
             if !is_last {
                 // Until the last part is durable, this one is not part of the journal.
                 let spill = schema::set(&open.connection, "spill_first", first as i64)
@@ -212,10 +230,12 @@ impl Writer {
     /// Begins a new day.
     fn roll(&mut self, date: Date, next_seq: u64) -> Result<(), StoreError> {
         let step = "failed to begin a day";
-        self.open = None;
+        if let Some(open) = self.open.take() {
+            open.close();
+        }
         let before = self.days.last().cloned();
         let is_empty = match &before {
-            Some(before) => super::recover::find_span(before)?.is_none(),
+            Some(before) => recover::find_span(before)?.is_none(),
             None => false,
         };
         let place = Place::new(&self.dir, &date.to_string());
@@ -286,7 +306,7 @@ pub(super) fn remove_from(day: &Day, first: u64) -> Result<(), StoreError> {
     let connection = schema::open_writer(&day.path).or_fail(&day.place, step)?;
     let key = day.key(first);
     connection.execute_batch("BEGIN IMMEDIATE").or_fail(&day.place, step)?;
-    super::recover::recount_without(day, &connection, key)?;
+    recover::recount_without(day, &connection, key)?;
     for sql in ["DELETE FROM objects WHERE id >= ?1", "DELETE FROM records WHERE p >= ?1"] {
         connection.execute(sql, [key]).or_fail(&day.place, step)?;
     }

@@ -1,0 +1,209 @@
+//! Reading everything, to find what does not hold before a question does; and the journal's figures.
+//!
+//! Changes nothing. Invariant: damage of one day never hides that of another, and never ends the check.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use proreus_model::Record;
+use rusqlite::Connection;
+
+use super::SqliteJournal;
+use super::day::Day;
+use super::fault::OrFail;
+use super::open_day::Tally;
+use super::published::Published;
+use super::rows::Content;
+use super::schema;
+use super::view::View;
+use crate::journal::{BodyDetail, Journal, SegmentState, SegmentSummary, StoreError};
+
+/// Lines of damage told of one day: whoever has more needs no list.
+const MOST_LINES: usize = 20;
+
+/// Rows between two reports of progress.
+const ROWS_A_REPORT: i64 = 1_000;
+
+/// What was found of one segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentVerdict {
+    /// UTC day, `YYYY-MM-DD`.
+    pub day: String,
+    /// Condition.
+    pub state: SegmentState,
+    /// Records that were read.
+    pub records: u64,
+    /// Bodies that were decoded, those of the base included.
+    pub bodies: u64,
+    /// What does not hold, one line each, at most twenty; empty when all does.
+    pub damage: Vec<String>,
+}
+
+/// Figures of the whole journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Changes that are kept, marks not counted.
+    pub changes: u64,
+    /// Objects of which anything is kept. An Event that changed on two days counts twice.
+    pub objects: u64,
+    /// Canonical JSON of the changes as it would be uncompressed.
+    pub raw_bytes: u64,
+    /// All files with their indexes and logs.
+    pub stored_bytes: u64,
+    /// The segments, oldest first.
+    pub segments: Vec<SegmentSummary>,
+}
+
+impl SqliteJournal {
+    /// Reads every record and decodes every body. `progress` is told rows done and rows in all.
+    pub fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Vec<SegmentVerdict>, StoreError> {
+        let now = self.now()?;
+        let total: u64 = now.days.iter().filter_map(|day| day.span()).map(|span| span.last_seq - span.first_seq + 1).sum();
+        let mut done = 0;
+        let mut verdicts = Vec::new();
+        for summary in self.summaries(&now)? {
+            let mut verdict =
+                SegmentVerdict { day: summary.day.clone(), state: summary.state, records: 0, bodies: 0, damage: Vec::new() };
+            if summary.state == SegmentState::Damaged {
+                verdict.damage.push("the file could not be read and was set aside".to_owned());
+            } else if let Some(day) = now.days.iter().find(|day| day.date.to_string() == summary.day) {
+                let mut check = Check { verdict: &mut verdict, raw_bytes: 0, changes: 0, last_at: Timestamp::MIN };
+                if let Err(error) = check.day(&now, day, &mut |rows| progress(done + rows, total)) {
+                    verdict.damage.push(error.to_string());
+                }
+                done += verdict.records;
+            }
+            verdicts.push(verdict);
+        }
+        progress(total, total);
+        Ok(verdicts)
+    }
+
+    /// Figures of what is kept.
+    pub fn stats(&self) -> Result<Stats, StoreError> {
+        let segments = self.segments()?;
+        let now = self.now()?;
+        let mut objects = 0;
+        for (index, day) in now.days.iter().enumerate() {
+            let connection = day.borrow()?;
+            let step = "failed to count objects";
+            let all: u64 = connection.query_row("SELECT count(*) FROM objects", [], |row| row.get(0)).or_fail(&day.place, step)?;
+            let base = schema::number(&connection, "base_rows").or_fail(&day.place, step)?.unwrap_or_default();
+            let before = if index == 0 { 0 } else { u64::try_from(base).unwrap_or_default() };
+            objects += all.saturating_sub(before);
+        }
+        let sum = |of: fn(&SegmentSummary) -> u64| segments.iter().map(of).sum();
+        Ok(Stats {
+            changes: sum(|segment| segment.changes),
+            objects,
+            raw_bytes: sum(|segment| segment.raw_bytes),
+            stored_bytes: sum(|segment| segment.stored_bytes),
+            segments,
+        })
+    }
+}
+
+/// The check of one day.
+struct Check<'a> {
+    verdict: &'a mut SegmentVerdict,
+    raw_bytes: u64,
+    changes: u64,
+    last_at: Timestamp,
+}
+
+impl Check<'_> {
+    fn tell(&mut self, line: String) {
+        let lines = &mut self.verdict.damage;
+        if lines.len() < MOST_LINES && !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+
+    fn day(&mut self, now: &Published, day: &Arc<Day>, progress: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
+        let connection = day.borrow()?;
+        self.pages(day, &connection)?;
+        let mut view = View::new(day, &connection)?;
+        let base = schema::number(&connection, "base_rows").or_fail(&day.place, "failed to verify")?.unwrap_or_default();
+        for key in 1..=base {
+            self.row(&mut view, key, true);
+        }
+        let Some(span) = day.span() else { return Ok(()) };
+        let holes = holes(day, &connection)?;
+        let last = span.last_seq.min(now.watermark);
+        let mut seq = span.first_seq;
+        while seq <= last {
+            // A loss left these positions out, and told so.
+            if let Some((_, first)) = holes.iter().find(|(before, _)| before + 1 == seq) {
+                seq = *first;
+                continue;
+            }
+            self.row(&mut view, day.key(seq), false);
+            if seq.is_multiple_of(ROWS_A_REPORT as u64) {
+                progress(self.verdict.records);
+            }
+            seq += 1;
+        }
+        let tally = Tally::read(&connection).or_fail(&day.place, "failed to verify")?;
+        if last == span.last_seq && self.verdict.damage.is_empty() && (tally.changes, tally.raw_bytes) != (self.changes, self.raw_bytes) {
+            self.tell(format!("{} changes of {} bytes are there, {} of {} were counted", self.changes, self.raw_bytes, tally.changes, tally.raw_bytes));
+        }
+        Ok(())
+    }
+
+    /// What SQLite itself finds: pages, order, indexes.
+    fn pages(&mut self, day: &Day, connection: &Connection) -> Result<(), StoreError> {
+        let step = "failed to verify";
+        let mut statement = connection.prepare(&format!("PRAGMA integrity_check({MOST_LINES})")).or_fail(&day.place, step)?;
+        let lines = statement.query_map([], |row| row.get::<_, String>(0)).and_then(Iterator::collect::<rusqlite::Result<BTreeSet<_>>>);
+        match lines {
+            Ok(lines) => lines.into_iter().filter(|line| line != "ok").for_each(|line| self.tell(line)),
+            Err(error) => self.tell(error.to_string()),
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, view: &mut View<'_>, key: i64, is_base: bool) {
+        let read = view.entry(key).and_then(|entry| match entry {
+            Some(entry) => view.record(key, &entry, BodyDetail::Body).map(|record| Some((entry, record))),
+            None => Ok(None),
+        });
+        let (entry, record) = match read {
+            Ok(Some(found)) => found,
+            Ok(None) => return self.tell(format!("position {} is not there", view.day.seq(key))),
+            Err(StoreError::Damaged { reason, .. }) => return self.tell(reason),
+            Err(error) => return self.tell(error.to_string()),
+        };
+        let body = match &record {
+            Record::Change(change) => change.body.as_ref().map(|body| body.len() as u64),
+            Record::Mark(_) => None,
+        };
+        self.verdict.bodies += u64::from(body.is_some());
+        if is_base {
+            return;
+        }
+        self.verdict.records += 1;
+        self.raw_bytes += body.unwrap_or_default();
+        self.changes += u64::from(matches!(entry.content, Content::Change(_)));
+        if record.recorded_at() < self.last_at {
+            self.tell(format!("position {} is earlier than the one before it", record.seq()));
+        }
+        self.last_at = self.last_at.max(record.recorded_at());
+        match view.positions(entry.object, (key, key), proreus_model::Order::Ascending, 1) {
+            Ok(found) if found == [key] => {}
+            Ok(_) => self.tell(format!("position {} is not found by its object", record.seq())),
+            Err(error) => self.tell(error.to_string()),
+        }
+    }
+}
+
+/// Positions that a loss left out: the last before, the first after.
+fn holes(day: &Day, connection: &Connection) -> Result<Vec<(u64, u64)>, StoreError> {
+    let step = "failed to verify";
+    let mut statement =
+        connection.prepare("SELECT key, value FROM facts WHERE key LIKE 'hole\\_%' ESCAPE '\\'").or_fail(&day.place, step)?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))).or_fail(&day.place, step)?;
+    let rows: Vec<(String, u64)> = rows.collect::<rusqlite::Result<_>>().or_fail(&day.place, step)?;
+    let first = |key: &str| key.strip_prefix("hole_").and_then(|seq| seq.parse().ok());
+    Ok(rows.iter().filter_map(|(key, before)| Some((*before, first(key)?))).collect())
+}
