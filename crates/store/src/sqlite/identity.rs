@@ -26,6 +26,8 @@ pub(super) struct Identity {
     pub(super) journal: String,
     pub(super) epoch: u64,
     pub(super) reserved: u64,
+    /// The first position that was given: 1, or more in a restored journal.
+    pub(super) first: u64,
 }
 
 /// What was found of it.
@@ -41,8 +43,8 @@ pub(super) enum Found {
 }
 
 impl Identity {
-    pub(super) fn new(journal: String) -> Self {
-        Self { format: FORMAT, journal, epoch: 0, reserved: 0 }
+    pub(super) fn new(journal: String, first: u64) -> Self {
+        Self { format: FORMAT, journal, epoch: 0, reserved: 0, first }
     }
 
     pub(super) fn read(dir: &Path) -> io::Result<Found> {

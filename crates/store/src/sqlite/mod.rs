@@ -68,13 +68,17 @@ pub struct OpenOptions {
     pub memory_bytes: usize,
     /// Make a journal when there is none; `NoJournal` otherwise.
     pub create: bool,
+    /// Identity of a journal that is made; random when `None`. For restoring one.
+    pub id: Option<JournalId>,
+    /// First position of a journal that is made. For restoring one whose oldest records are gone.
+    pub first_seq: Seq,
     /// Most pages of 4 KiB a day file may have, as if the disk ended there. For tests of a full disk.
     pub most_pages: Option<u32>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { memory_bytes: MEMORY_BYTES, create: true, most_pages: None }
+        Self { memory_bytes: MEMORY_BYTES, create: true, id: None, first_seq: Seq(1), most_pages: None }
     }
 }
 

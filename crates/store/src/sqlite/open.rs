@@ -28,10 +28,15 @@ impl SqliteJournal {
 
     /// Opens a journal whose lock the caller holds already, having waited for it.
     pub fn open_locked(lock: DirectoryLock, options: &OpenOptions) -> Result<Self, StoreError> {
+        import::refuse_unfinished(lock.dir())?;
+        Self::open_marked(lock, options)
+    }
+
+    /// The same whether or not an import is going on: for the import itself.
+    pub(super) fn open_marked(lock: DirectoryLock, options: &OpenOptions) -> Result<Self, StoreError> {
         let dir = lock.dir().to_owned();
         let place = Place::new(&dir, "");
         let idle = Arc::new(Idle::default());
-        let unfinished_import = import::clean(&dir)?;
         let listing = recover::list(&dir)?;
         let (mut days, broken) = recover::open_days(&dir, &listing, &idle, false)?;
         let (identity, identity_rebuilt) = recover::identity(&dir, &days)?;
@@ -40,16 +45,19 @@ impl SqliteJournal {
             return Err(StoreError::NoJournal { dir: dir.display().to_string() });
         }
         recover::clean(&dir, &listing)?;
-        let mut report = OpenReport { created, identity_rebuilt, unfinished_import, ..OpenReport::default() };
+        let mut report = OpenReport { created, identity_rebuilt, ..OpenReport::default() };
         for (date, kind, reason) in &broken {
             report.damaged.push(recover::set_aside(&dir, *date, *kind, reason)?);
         }
         report.took_back = recover::settle_spill(&mut days)?;
         let known = identity.is_some();
-        let mut identity = identity.map_or_else(|| new_id(&place).map(|id| Identity::new(id.as_str().to_owned())), Ok)?;
+        let mut identity = match identity {
+            Some(identity) => identity,
+            None => Identity::new(new_id(&place, options)?.as_str().to_owned(), options.first_seq.0.max(1)),
+        };
         let id = identity.journal.parse().map_err(|_| place.engine("failed to open", "journal.json holds no journal id"))?;
         let newest = days.iter().filter_map(|day| day.span()).next_back();
-        let last_seq = newest.map_or(0, |span| span.last_seq);
+        let last_seq = newest.map_or(identity.first - 1, |span| span.last_seq);
         report.lost_records = recover::lost(&dir, last_seq);
         let newest_date = days.iter().filter(|day| day.span().is_some()).map(|day| day.date).next_back();
         let newest_broken = broken.iter().any(|(date, ..)| newest_date.is_none_or(|newest| *date >= newest));
@@ -74,7 +82,7 @@ impl SqliteJournal {
             memory: options.memory_bytes,
             most_pages: options.most_pages,
             dir: dir.clone(),
-            lock: Some(lock),
+            _lock: lock,
         };
         let published = RwLock::new(Arc::new(writer.published()));
         let writer = Some(Mutex::new(writer));
@@ -83,13 +91,17 @@ impl SqliteJournal {
 
     /// Opens a journal to read only, while another process may write it. Every question sees what the writer had committed by then.
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
+        import::refuse_unfinished(dir)?;
         let (follower, published, id, report) = follow::Follower::open(dir)?;
         let published = RwLock::new(Arc::new(published));
         Ok(Self { id, dir: dir.to_owned(), report, published, writer: None, follower: Some(follower), tending: Mutex::default() })
     }
 }
 
-fn new_id(place: &Place) -> Result<JournalId, StoreError> {
+fn new_id(place: &Place, options: &OpenOptions) -> Result<JournalId, StoreError> {
+    if let Some(id) = &options.id {
+        return Ok(id.clone());
+    }
     let mut bytes = [0; 16];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut source| std::io::Read::read_exact(&mut source, &mut bytes));
     read.or_fail(place, "failed to make a journal id")?;

@@ -50,8 +50,6 @@ pub struct OpenReport {
     pub lost_records: u64,
     /// `journal.json` was missing or broken and was made anew.
     pub identity_rebuilt: bool,
-    /// An import that did not come to its end was removed.
-    pub unfinished_import: bool,
     /// An append that was not acknowledged lay on two days and was taken back.
     pub took_back: bool,
 }
@@ -205,7 +203,7 @@ pub(super) fn identity(dir: &Path, days: &[Arc<Day>]) -> Result<(Option<Identity
     for day in days.iter().rev() {
         let connection = day.borrow()?;
         if let Some(journal) = schema::text(&connection, "journal").or_fail(&day.place, "failed to open")? {
-            return Ok((Some(Identity::new(journal)), true));
+            return Ok((Some(Identity::new(journal, 1)), true));
         }
     }
     Ok((None, false))

@@ -23,11 +23,7 @@ use crate::journal::{BodyDetail, Head, ObjectsPage, StoreError};
 /// States of positions that retention took cannot be told any more, but for the last of them: it is what the base holds.
 pub(super) fn refuse_gone(published: &Published, at: Seq) -> Result<(), StoreError> {
     match published.oldest() {
-<<<<<<< HEAD
         Some(oldest) if at.0.saturating_add(1) < oldest.seq.0 => Err(StoreError::Gone { asked: at.0, oldest }),
-=======
-        Some(oldest) if oldest.seq > Seq(1) && at.0 + 1 < oldest.seq.0 => Err(StoreError::Gone { asked: at.0, oldest }),
->>>>>>> a941eb2 (Verify, import, close cleanly; go on in a new file when the newest day is damaged)
         _ => Ok(()),
     }
 }

@@ -233,10 +233,6 @@ fn base_states(before: &Day, after: i64) -> Result<(Vec<Change>, i64, bool), Sto
     Ok((states, next, ids.is_empty()))
 }
 
-<<<<<<< HEAD
-/// Adds states to the base of an open day.
-pub(super) fn write_base(open: &mut OpenDay, states: &[Change], next: i64, done: bool) -> Result<(), StoreError> {
-=======
 /// The object's last change, when it is alive.
 fn last_state(view: &mut View<'_>, object: i64) -> Result<Option<Change>, StoreError> {
     let Some(key) = view.last_position(object, i64::MAX)? else { return Ok(None) };
@@ -246,8 +242,8 @@ fn last_state(view: &mut View<'_>, object: i64) -> Result<Option<Change>, StoreE
     }
 }
 
-fn write_base(open: &mut OpenDay, states: &[Change], next: i64, done: bool) -> Result<(), StoreError> {
->>>>>>> a941eb2 (Verify, import, close cleanly; go on in a new file when the newest day is damaged)
+/// Adds states to the base of an open day.
+pub(super) fn write_base(open: &mut OpenDay, states: &[Change], next: i64, done: bool) -> Result<(), StoreError> {
     let step = "failed to write a base";
     let place = open.day.place.clone();
     open.begin()?;

@@ -40,7 +40,7 @@ pub(super) struct Writer {
     pub(super) memory: usize,
     pub(super) most_pages: Option<u32>,
     /// Held for as long as anything may be written.
-    pub(super) lock: Option<DirectoryLock>,
+    pub(super) _lock: DirectoryLock,
 }
 
 /// A run of a batch's records that falls on one day.
