@@ -102,6 +102,8 @@ pub(super) struct Day {
     /// Could not be rewritten because of damage.
     pub(super) stays_rows: AtomicBool,
     span: Mutex<Option<Span>>,
+    /// Last position before a loss and first one after it.
+    holes: RwLock<Vec<(u64, u64)>>,
     names: RwLock<Arc<Names>>,
     dictionaries: RwLock<BTreeMap<u32, Arc<Dictionary>>>,
     seeds: RwLock<BTreeMap<i64, Arc<Vec<u8>>>>,
@@ -172,6 +174,10 @@ impl Day {
         let base_done = number("base_done")?.is_some();
         let whole = first_seq.and_then(|seq| u64::try_from(seq).ok()).filter(|seq| *seq > 0).zip(room.filter(|room| *room > 0));
         let Some((first_seq, room)) = whole else { return Err(place.damaged("the file does not say where it begins")) };
+        if number("sum")? != Some(facts_sum(first_seq, room)) {
+            return Err(place.damaged("what the file says of itself does not add up"));
+        }
+        let holes = RwLock::new(read_holes(&connection).or_fail(&place, step)?);
         let mut names = Names::default();
         names.load(&connection).or_fail(&place, step)?;
         let day = Self {
@@ -185,6 +191,7 @@ impl Day {
             base_done: AtomicBool::new(base_done),
             stays_rows: AtomicBool::new(false),
             span: Mutex::new(None),
+            holes,
             names: RwLock::new(Arc::new(names)),
             dictionaries: RwLock::default(),
             seeds: RwLock::default(),
@@ -231,6 +238,24 @@ impl Day {
 
     pub(super) fn set_span(&self, span: Option<Span>) {
         *lock(&self.span) = span;
+    }
+
+    /// Whether a loss left out all positions between two.
+    pub(super) fn is_hole(&self, before: u64, after: u64) -> bool {
+        self.holes.read().unwrap_or_else(PoisonError::into_inner).contains(&(before, after))
+    }
+
+    /// The first position after the loss that came after a position.
+    pub(super) fn after_hole(&self, before: u64) -> Option<u64> {
+        let holes = self.holes.read().unwrap_or_else(PoisonError::into_inner);
+        holes.iter().find(|(last, _)| *last == before).map(|(_, first)| *first)
+    }
+
+    /// Looks again for positions that a loss left out.
+    pub(super) fn reload_holes(&self, connection: &Connection) -> Result<(), StoreError> {
+        let holes = read_holes(connection).or_fail(&self.place, "failed to read")?;
+        *self.holes.write().unwrap_or_else(PoisonError::into_inner) = holes;
+        Ok(())
     }
 
     pub(super) fn has_whole_base(&self) -> bool {
@@ -292,6 +317,18 @@ impl Day {
     pub(super) fn stored_bytes(&self) -> u64 {
         stored_bytes(&self.path)
     }
+}
+
+/// Tells whether `first_seq` and `room` are as they were written.
+pub(super) fn facts_sum(first_seq: u64, room: i64) -> i64 {
+    schema::sum(0, &[&first_seq.to_le_bytes(), &room.to_le_bytes()])
+}
+
+/// Positions that losses left out, as the file tells them: the last before, the first after.
+fn read_holes(connection: &Connection) -> rusqlite::Result<Vec<(u64, u64)>> {
+    let mut statement = connection.prepare("SELECT substr(key, 6), value FROM facts WHERE key LIKE 'hole\\_%' ESCAPE '\\'")?;
+    let rows: Vec<(String, u64)> = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    Ok(rows.into_iter().filter_map(|(first, last)| Some((last, first.parse().ok()?))).collect())
 }
 
 /// Endings of the files that SQLite keeps beside a database.

@@ -88,6 +88,7 @@ impl Follower {
     fn publish(&self, days: Vec<Arc<Day>>) -> Result<Published, StoreError> {
         let mut newest = None;
         for day in days.iter().rev().filter(|day| day.kind == Kind::Rows).take(2) {
+            day.reload_holes(&*day.borrow()?)?;
             day.set_span(recover::find_span(day)?);
         }
         for day in days.iter().rev() {

@@ -34,6 +34,7 @@ mod view;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -72,8 +73,9 @@ pub struct OpenOptions {
     pub id: Option<JournalId>,
     /// First position of a journal that is made. For restoring one whose oldest records are gone.
     pub first_seq: Seq,
-    /// Most pages of 4 KiB a day file may have, as if the disk ended there. For tests of a full disk.
-    pub most_pages: Option<u32>,
+    /// Most pages of 4 KiB a day file may have, as if the disk ended there; may change while the journal is open, 0 is no limit. For tests
+    /// of a full disk.
+    pub most_pages: Option<Arc<AtomicU32>>,
 }
 
 impl Default for OpenOptions {

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use proreus_model::{ApiVersion, ClusterId, Group, Kind, Manager, Namespace, ObjectId, Resource};
 use rusqlite::{Connection, params};
 
+use super::schema::sum;
+
 /// A resource type as some record was seen in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TypeName {
@@ -17,6 +19,22 @@ pub(super) struct TypeName {
     pub(super) version: ApiVersion,
     pub(super) kind: Kind,
     pub(super) resource: Resource,
+}
+
+impl TypeName {
+    fn sum(&self, id: usize) -> i64 {
+        let words = [self.cluster.as_str(), self.group.as_str(), self.version.as_str(), self.kind.as_str(), self.resource.as_str()];
+        sum(id as i64, &words.map(str::as_bytes))
+    }
+}
+
+fn class_sum(id: usize, of: usize, namespace: &str) -> i64 {
+    sum(id as i64, &[&(of as u64).to_le_bytes(), namespace.as_bytes()])
+}
+
+/// Fails as damage when something read is not what was written.
+fn intact(holds: bool) -> rusqlite::Result<()> {
+    if holds { Ok(()) } else { Err(rusqlite::Error::QueryReturnedNoRows) }
 }
 
 /// A type in a namespace.
@@ -91,30 +109,36 @@ impl Names {
 
     /// Loads what the file has beyond what is loaded.
     pub(super) fn load(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut statement =
-            connection.prepare_cached("SELECT cluster, api_group, version, kind, resource FROM types WHERE id > ?1 ORDER BY id")?;
+        let mut statement = connection
+            .prepare_cached("SELECT cluster, api_group, version, kind, resource, sum FROM types WHERE id > ?1 ORDER BY id")?;
         let mut rows = statement.query([self.types.len()])?;
         while let Some(row) = rows.next()? {
             let word = |index| row.get::<_, String>(index);
-            self.types.push(Arc::new(TypeName {
+            let of = TypeName {
                 cluster: word(0)?.into(),
                 group: word(1)?.into(),
                 version: word(2)?.into(),
                 kind: word(3)?.into(),
                 resource: word(4)?.into(),
-            }));
+            };
+            intact(of.sum(self.types.len() + 1) == row.get::<_, i64>(5)?)?;
+            self.types.push(Arc::new(of));
         }
-        let mut statement = connection.prepare_cached("SELECT type, namespace FROM classes WHERE id > ?1 ORDER BY id")?;
+        let mut statement = connection.prepare_cached("SELECT type, namespace, sum FROM classes WHERE id > ?1 ORDER BY id")?;
         let mut rows = statement.query([self.classes.len()])?;
         while let Some(row) = rows.next()? {
             let id: usize = row.get(0)?;
             let of = id.checked_sub(1).and_then(|index| self.types.get(index)).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            self.classes.push(Class { of: Arc::clone(of), namespace: row.get::<_, String>(1)?.into() });
+            let namespace: String = row.get(1)?;
+            intact(class_sum(self.classes.len() + 1, id, &namespace) == row.get::<_, i64>(2)?)?;
+            self.classes.push(Class { of: Arc::clone(of), namespace: namespace.into() });
         }
-        let mut statement = connection.prepare_cached("SELECT name FROM managers WHERE id > ?1 ORDER BY id")?;
+        let mut statement = connection.prepare_cached("SELECT name, sum FROM managers WHERE id > ?1 ORDER BY id")?;
         let mut rows = statement.query([self.managers.len()])?;
         while let Some(row) = rows.next()? {
-            self.managers.push(row.get::<_, String>(0)?.into());
+            let name: String = row.get(0)?;
+            intact(sum(self.managers.len() as i64 + 1, &[name.as_bytes()]) == row.get::<_, i64>(1)?)?;
+            self.managers.push(name.into());
         }
         Ok(())
     }
@@ -172,7 +196,9 @@ impl Interner {
             return Ok(*id);
         }
         let id = self.names.classes.len() as u32 + 1;
-        connection.prepare_cached("INSERT INTO classes VALUES (?1, ?2, ?3)")?.execute(params![id, of_id, namespace.as_str()])?;
+        connection
+            .prepare_cached("INSERT INTO classes VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![id, of_id, namespace.as_str(), class_sum(id as usize, of_id as usize, namespace.as_str())])?;
         let of = self.names.types.get(of_id as usize - 1).cloned().ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         let class = Class { of, namespace: namespace.clone() };
         self.names.classes.push(class.clone());
@@ -183,13 +209,14 @@ impl Interner {
 
     fn add_type(&mut self, connection: &Connection, of: TypeName) -> rusqlite::Result<u32> {
         let id = self.names.types.len() as u32 + 1;
-        connection.prepare_cached("INSERT INTO types VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+        connection.prepare_cached("INSERT INTO types VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
             id,
             of.cluster.as_str(),
             of.group.as_str(),
             of.version.as_str(),
             of.kind.as_str(),
-            of.resource.as_str()
+            of.resource.as_str(),
+            of.sum(id as usize)
         ])?;
         self.names.types.push(Arc::new(of.clone()));
         self.types.insert(of, id);
@@ -202,7 +229,11 @@ impl Interner {
             return Ok(*id);
         }
         let id = self.names.managers.len() as u32 + 1;
-        connection.prepare_cached("INSERT INTO managers VALUES (?1, ?2)")?.execute(params![id, manager.as_str()])?;
+        connection.prepare_cached("INSERT INTO managers VALUES (?1, ?2, ?3)")?.execute(params![
+            id,
+            manager.as_str(),
+            sum(i64::from(id), &[manager.as_str().as_bytes()])
+        ])?;
         self.names.managers.push(manager.clone());
         self.managers.insert(manager.clone(), id);
         Ok(id)

@@ -9,6 +9,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::names::Names;
+use super::schema;
 
 /// One incarnation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,12 @@ pub(super) struct ObjectRow {
 }
 
 impl ObjectRow {
+    /// What tells whether the row is as it was written.
+    pub(super) fn sum(&self) -> i64 {
+        let regarding = self.regarding.as_ref().map_or(&[][..], |uid| uid.as_str().as_bytes());
+        schema::sum(self.id, &[&self.class.to_le_bytes(), self.uid.as_str().as_bytes(), self.name.as_str().as_bytes(), regarding])
+    }
+
     /// The full identity.
     pub(super) fn identity(&self, names: &Names) -> Option<ObjectId> {
         let class = names.class(self.class)?;
@@ -127,20 +134,20 @@ fn event_tail(name: &str, stem: &str) -> Option<[u8; 8]> {
 
 /// Adds an object whose first record stands at `id`. Only Events may share their name with the object they regard.
 pub(super) fn insert(connection: &Connection, object: &ObjectRow, is_event: bool) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("INSERT INTO objects VALUES (?1, ?2, ?3, ?4, ?5, NULL)")?;
+    let mut statement = connection.prepare_cached("INSERT INTO objects VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL)")?;
     let uid = StoredUid::of(object.uid.as_str());
     let Some(regarding) = &object.regarding else {
-        statement.execute(params![object.id, object.class, uid, object.name.as_str(), None::<i64>])?;
+        statement.execute(params![object.id, object.class, uid, object.name.as_str(), None::<i64>, object.sum()])?;
         return Ok(());
     };
     let regarding = StoredUid::of(regarding.as_str());
     let Some((target, stem)) = named_target(connection, &regarding)? else {
-        statement.execute(params![object.id, object.class, uid, object.name.as_str(), regarding])?;
+        statement.execute(params![object.id, object.class, uid, object.name.as_str(), regarding, object.sum()])?;
         return Ok(());
     };
     match event_tail(object.name.as_str(), &stem).filter(|_| is_event) {
-        Some(tail) => statement.execute(params![object.id, object.class, uid, tail, target])?,
-        None => statement.execute(params![object.id, object.class, uid, object.name.as_str(), target])?,
+        Some(tail) => statement.execute(params![object.id, object.class, uid, tail, target, object.sum()])?,
+        None => statement.execute(params![object.id, object.class, uid, object.name.as_str(), target, object.sum()])?,
     };
     Ok(())
 }
@@ -155,7 +162,7 @@ fn named_target(connection: &Connection, uid: &StoredUid) -> rusqlite::Result<Op
         .optional()
 }
 
-const COLUMNS: &str = "SELECT o.id, o.class, o.uid, o.name, o.regarding, t.uid, t.name FROM objects o LEFT JOIN objects t \
+const COLUMNS: &str = "SELECT o.id, o.class, o.uid, o.name, o.regarding, o.sum, t.uid, t.name FROM objects o LEFT JOIN objects t \
                        ON typeof(o.regarding) = 'integer' AND t.id = o.regarding";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<ObjectRow> {
@@ -163,19 +170,20 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ObjectRow> {
     let uid = StoredUid::read(row.get_ref(2)?).ok_or_else(damaged)?;
     let regarding = match row.get_ref(4)? {
         ValueRef::Null => None,
-        ValueRef::Integer(_) => Some(StoredUid::read(row.get_ref(5)?).ok_or_else(damaged)?),
+        ValueRef::Integer(_) => Some(StoredUid::read(row.get_ref(6)?).ok_or_else(damaged)?),
         stored => Some(StoredUid::read(stored).ok_or_else(damaged)?),
     };
     let name = match row.get_ref(3)? {
         ValueRef::Blob(tail) => {
-            let mut name = row.get::<_, String>(6)?;
+            let mut name = row.get::<_, String>(7)?;
             name.push('.');
             print_hex(&mut name, tail);
             name
         }
         text => text.as_str()?.to_owned(),
     };
-    Ok(ObjectRow { id: row.get(0)?, class: row.get(1)?, uid, name: name.into(), regarding })
+    let object = ObjectRow { id: row.get(0)?, class: row.get(1)?, uid, name: name.into(), regarding };
+    if object.sum() == row.get::<_, i64>(5)? { Ok(object) } else { Err(damaged()) }
 }
 
 /// The object with this id.

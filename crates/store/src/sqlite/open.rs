@@ -80,7 +80,7 @@ impl SqliteJournal {
             watermark_file,
             idle,
             memory: options.memory_bytes,
-            most_pages: options.most_pages,
+            most_pages: options.most_pages.clone(),
             dir: dir.clone(),
             _lock: lock,
         };

@@ -5,6 +5,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 use proreus_model::{Change, Mark, Order, Uid};
@@ -75,23 +76,21 @@ pub(super) struct OpenDay {
     pub(super) tally: Tally,
     interner: Interner,
     live: Generations<LiveKey, Live>,
+    most_pages: Option<Arc<AtomicU32>>,
 }
 
 impl OpenDay {
     /// Opens the file of a day for writing, remembering bodies up to `memory` bytes.
-    pub(super) fn open(day: Arc<Day>, memory: usize, most_pages: Option<u32>) -> Result<Self, StoreError> {
+    pub(super) fn open(day: Arc<Day>, memory: usize, most_pages: Option<Arc<AtomicU32>>) -> Result<Self, StoreError> {
         let step = "failed to open for writing";
         let connection = schema::open_writer(&day.path).or_fail(&day.place, step)?;
-        if let Some(pages) = most_pages {
-            connection.execute_batch(&format!("PRAGMA max_page_count = {pages}")).or_fail(&day.place, step)?;
-        }
         let interner = Interner::load(&connection).or_fail(&day.place, step)?;
         let tally = Tally::read(&connection).or_fail(&day.place, step)?;
         let newest: Option<u32> =
             connection.query_row("SELECT max(generation) FROM dictionaries", [], |row| row.get(0)).or_fail(&day.place, step)?;
         let dictionary = newest.map(|generation| day.dictionary(&connection, generation)).transpose()?;
         let encoder = Encoder::new(memory, dictionary);
-        Ok(Self { day, connection, encoder, tally, interner, live: Generations::new(OBJECTS_REMEMBERED) })
+        Ok(Self { day, connection, encoder, tally, interner, live: Generations::new(OBJECTS_REMEMBERED), most_pages })
     }
 
     fn sql(&self, error: &rusqlite::Error) -> StoreError {
@@ -99,6 +98,10 @@ impl OpenDay {
     }
 
     pub(super) fn begin(&self) -> Result<(), StoreError> {
+        if let Some(pages) = &self.most_pages {
+            let pages = Some(pages.load(Ordering::Relaxed)).filter(|pages| *pages > 0).unwrap_or(u32::MAX - 1);
+            self.connection.execute_batch(&format!("PRAGMA max_page_count = {pages}")).map_err(|error| self.sql(&error))?;
+        }
         self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| self.sql(&error))
     }
 
@@ -108,7 +111,7 @@ impl OpenDay {
 
     /// Adds a mark.
     pub(super) fn insert_mark(&mut self, mark: &Mark, key: i64, recorded_at: Timestamp) -> Result<(), StoreError> {
-        let bytes = rows::mark_bytes(mark, recorded_at, self.day.start);
+        let bytes = rows::mark_bytes(mark, key, recorded_at, self.day.start);
         self.insert_row(key, Some(NO_OBJECT), &bytes)
     }
 
@@ -156,7 +159,7 @@ impl OpenDay {
         let facts = self.facts(change, class, recorded_at, base_seq, &live, encoded.coding, encoded.body.as_deref())?;
         let mut bytes = Vec::with_capacity(encoded.frame.len() + 32);
         facts.put(&mut bytes, self.day.start);
-        let sum = checksum(&bytes, encoded.body.as_ref().map_or(&[], |body| &body.stripped));
+        let sum = checksum((key, live.id), &bytes, encoded.body.as_ref().map_or(&[], |body| &body.stripped));
         bytes.extend_from_slice(&sum);
         bytes.extend_from_slice(&encoded.frame);
         self.insert_row(key, (!is_new).then_some(live.id), &bytes)?;

@@ -91,9 +91,11 @@ impl Bodies {
     }
 }
 
-/// Checksum of a change: its header and its body as compressed.
-pub(super) fn checksum(header: &[u8], stripped: &[u8]) -> [u8; 4] {
+/// Checksum of a record: where it stands, its object, its header and its body as compressed.
+pub(super) fn checksum((key, object): (i64, i64), header: &[u8], stripped: &[u8]) -> [u8; 4] {
     let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&key.to_le_bytes());
+    hasher.update(&object.to_le_bytes());
     hasher.update(header);
     hasher.update(stripped);
     hasher.finalize().to_le_bytes()
@@ -112,7 +114,7 @@ const MARK_KINDS: [MarkKind; 8] = [
 ];
 
 /// Bytes of a mark.
-pub(super) fn mark_bytes(mark: &Mark, recorded_at: Timestamp, day_start: Timestamp) -> Vec<u8> {
+pub(super) fn mark_bytes(mark: &Mark, key: i64, recorded_at: Timestamp, day_start: Timestamp) -> Vec<u8> {
     let mut out = Vec::new();
     header::begin_mark(&mut out, recorded_at, day_start);
     out.push(MARK_KINDS.iter().position(|kind| *kind == mark.kind).unwrap_or_default() as u8);
@@ -120,15 +122,15 @@ pub(super) fn mark_bytes(mark: &Mark, recorded_at: Timestamp, day_start: Timesta
         put_text(&mut out, text);
     }
     put_text(&mut out, &mark.detail.to_string());
-    let sum = checksum(&out, &[]);
+    let sum = checksum((key, NO_OBJECT), &out, &[]);
     out.extend_from_slice(&sum);
     out
 }
 
 /// The mark that `mark_bytes` wrote.
-pub(super) fn parse_mark(bytes: &[u8], seq: u64, day_start: Timestamp) -> Option<Mark> {
+pub(super) fn parse_mark(bytes: &[u8], (key, seq): (i64, u64), day_start: Timestamp) -> Option<Mark> {
     let (content, sum) = bytes.split_last_chunk::<4>()?;
-    (checksum(content, &[]) == *sum).then_some(())?;
+    (checksum((key, NO_OBJECT), content, &[]) == *sum).then_some(())?;
     let mut rest = content;
     let recorded_at = header::take_mark(&mut rest, day_start)?;
     let kind = *MARK_KINDS.get(usize::from(*take_bytes(&mut rest, 1)?.first()?))?;
@@ -142,7 +144,7 @@ pub(super) fn parse_mark(bytes: &[u8], seq: u64, day_start: Timestamp) -> Option
 fn parse(day: &Day, key: i64, object: Option<i64>, bytes: &[u8]) -> Result<Entry, StoreError> {
     let damaged = || day.place.damaged(format!("the header of row {key} cannot be read"));
     let content = if header::is_mark(bytes) {
-        Content::Mark(parse_mark(bytes, day.seq(key), day.start).ok_or_else(damaged)?)
+        Content::Mark(parse_mark(bytes, (key, day.seq(key)), day.start).ok_or_else(damaged)?)
     } else {
         Content::Change(Facts::take(&mut &bytes[..], day.start).ok_or_else(damaged)?)
     };
@@ -303,7 +305,7 @@ impl Earlier {
 }
 
 fn verify_sum(day: &Day, row: &Loaded, stripped: &[u8]) -> Result<(), StoreError> {
-    if checksum(&row.header, stripped) == row.sum {
+    if checksum((row.key, row.object), &row.header, stripped) == row.sum {
         return Ok(());
     }
     Err(day.place.damaged(format!("the checksum of row {} does not hold", row.key)))

@@ -34,9 +34,9 @@ const TABLES: &str = "
 CREATE TABLE facts (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE tally (one INTEGER PRIMARY KEY, changes INTEGER, objects INTEGER, raw_bytes INTEGER);
 INSERT INTO tally VALUES (1, 0, 0, 0);
-CREATE TABLE types (id INTEGER PRIMARY KEY, cluster TEXT, api_group TEXT, version TEXT, kind TEXT, resource TEXT);
-CREATE TABLE classes (id INTEGER PRIMARY KEY, type INTEGER, namespace TEXT);
-CREATE TABLE managers (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE types (id INTEGER PRIMARY KEY, cluster TEXT, api_group TEXT, version TEXT, kind TEXT, resource TEXT, sum INTEGER);
+CREATE TABLE classes (id INTEGER PRIMARY KEY, type INTEGER, namespace TEXT, sum INTEGER);
+CREATE TABLE managers (id INTEGER PRIMARY KEY, name TEXT, sum INTEGER);
 CREATE TABLE dictionaries (generation INTEGER PRIMARY KEY, bytes BLOB);
 CREATE TABLE checkpoints (cluster TEXT, api_group TEXT, resource TEXT, version TEXT, at TEXT, PRIMARY KEY (cluster, api_group, resource)) WITHOUT ROWID;
 CREATE TABLE cursors (consumer TEXT PRIMARY KEY, seq INTEGER, state BLOB) WITHOUT ROWID;
@@ -44,7 +44,7 @@ CREATE TABLE cursors (consumer TEXT PRIMARY KEY, seq INTEGER, state BLOB) WITHOU
 
 /// Objects have the same columns in both kinds of file; `versions` lists positions in rewritten ones only.
 const OBJECTS: &str = "
-CREATE TABLE objects (id INTEGER PRIMARY KEY, class INTEGER, uid, name, regarding, versions BLOB);
+CREATE TABLE objects (id INTEGER PRIMARY KEY, class INTEGER, uid, name, regarding, sum INTEGER, versions BLOB);
 CREATE INDEX objects_by_uid ON objects (substr(uid, 1, 4));
 CREATE INDEX objects_by_name ON objects (class, name) WHERE typeof(name) = 'text';
 CREATE INDEX objects_by_regarding ON objects (regarding) WHERE regarding IS NOT NULL;
@@ -140,6 +140,18 @@ pub(super) fn identify(connection: &Connection) -> rusqlite::Result<(u32, u32)> 
     let application = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let format = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     Ok((application, format))
+}
+
+/// Two bytes that tell whether words that stand in a row are those that were written; SQLite itself checks no contents.
+pub(super) fn sum(id: i64, words: &[&[u8]]) -> i64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&id.to_le_bytes());
+    for word in words {
+        hasher.update(&(word.len() as u64).to_le_bytes());
+        hasher.update(word);
+    }
+    // As a signed number of sixteen bits: SQLite stores that in two bytes.
+    i64::from(hasher.finalize() as u16 as i16)
 }
 
 /// A number under a key of `facts`.

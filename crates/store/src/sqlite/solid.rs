@@ -63,7 +63,7 @@ impl ChunkWriter {
         let facts = match &entry.content {
             Content::Mark(mark) => {
                 put(flags, IS_MARK);
-                let bytes = mark_bytes(mark, mark.recorded_at, day_start);
+                let bytes = mark_bytes(mark, key, mark.recorded_at, day_start);
                 put(rare, bytes.len() as u64);
                 rare.extend_from_slice(&bytes);
                 return;
@@ -162,7 +162,7 @@ pub(super) fn read_chunk(bytes: &[u8], day_start: Timestamp, seq: impl Fn(i64) -
         let flags = take(&mut columns[FLAGS])?;
         let entry = if flags & IS_MARK != 0 {
             let length = usize::try_from(take(&mut columns[RARE])?).ok()?;
-            let mark: Mark = parse_mark(take_bytes(&mut columns[RARE], length)?, seq(key), day_start)?;
+            let mark: Mark = parse_mark(take_bytes(&mut columns[RARE], length)?, (key, seq(key)), day_start)?;
             Entry { object: NO_OBJECT, content: Content::Mark(mark) }
         } else {
             let object = i64::try_from(take(&mut columns[OBJECTS])?).ok()?;
@@ -303,10 +303,6 @@ impl Block {
         self.bytes.get(self.list.get(at)?.2.clone())
     }
 
-    /// Everything in it: object, key, body.
-    pub(super) fn bodies(&self) -> impl Iterator<Item = (i64, i64, &[u8])> {
-        self.list.iter().map(|(object, key, range)| (*object, *key, self.bytes.get(range.clone()).unwrap_or_default()))
-    }
 }
 
 /// Keys of an object's records, ascending, as the objects table lists them.

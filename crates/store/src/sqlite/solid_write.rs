@@ -16,6 +16,7 @@ use rusqlite::{Connection, params};
 use super::day::{Day, Kind, beside};
 use super::fault::OrFail;
 use super::identity::sync_dir;
+use super::objects::ObjectRow;
 use super::rows::{Entry, NO_OBJECT};
 use super::schema;
 use super::solid::{BlockWriter, CHUNK_RECORDS, ChunkWriter, write_keys};
@@ -145,13 +146,14 @@ impl Rewrite {
             .prepare_cached("SELECT uid, name, regarding FROM objects WHERE id = ?1")
             .and_then(|mut statement| statement.query_row([old], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
             .or_fail(&self.day.place, step)?;
+        let sum = ObjectRow { id: rank, ..view.object(old)?.as_ref().clone() }.sum();
         let regarding = match row.2 {
             Value::Integer(old) => self.ranks.get(&old).map_or(Value::Null, |rank| Value::Integer(*rank)),
             other => other,
         };
         self.connection
-            .prepare_cached("INSERT INTO objects VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
-            .and_then(|mut statement| statement.execute(params![rank, class, row.0, row.1, regarding, write_keys(&keys)]))
+            .prepare_cached("INSERT INTO objects VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+            .and_then(|mut statement| statement.execute(params![rank, class, row.0, row.1, regarding, sum, write_keys(&keys)]))
             .or_fail(&self.day.place, step)?;
         let of = self.type_of(view, class);
         if of != self.block_type {
@@ -286,7 +288,7 @@ fn ranked(day: &Day, source: &Connection) -> Result<Vec<Ranked>, StoreError> {
 /// Copies the tables that both kinds of file have alike.
 fn copy_tables(source: &Connection, to: &Connection) -> rusqlite::Result<()> {
     to.execute_batch("BEGIN IMMEDIATE; DELETE FROM tally")?;
-    for (table, columns) in [("facts", 2), ("tally", 4), ("types", 6), ("classes", 3), ("managers", 2), ("checkpoints", 5), ("cursors", 3)] {
+    for (table, columns) in [("facts", 2), ("tally", 4), ("types", 7), ("classes", 4), ("managers", 3), ("checkpoints", 5), ("cursors", 3)] {
         let mut read = source.prepare(&format!("SELECT * FROM {table}"))?;
         let places = vec!["?"; columns].join(", ");
         let mut write = to.prepare(&format!("INSERT INTO {table} VALUES ({places})"))?;

@@ -129,14 +129,12 @@ impl Check<'_> {
             self.row(&mut view, key, true);
         }
         let Some(span) = day.span() else { return Ok(()) };
-        let holes = holes(day, &connection)?;
         let last = span.last_seq.min(now.watermark);
         let mut seq = span.first_seq;
         while seq <= last {
             // A loss left these positions out, and told so.
-            if let Some((_, first)) = holes.iter().find(|(before, _)| before + 1 == seq) {
-                seq = *first;
-                continue;
+            if let Some(first) = day.after_hole(seq - 1) {
+                seq = first;
             }
             self.row(&mut view, day.key(seq), false);
             if seq.is_multiple_of(ROWS_A_REPORT as u64) {
@@ -195,15 +193,4 @@ impl Check<'_> {
             Err(error) => self.tell(error.to_string()),
         }
     }
-}
-
-/// Positions that a loss left out: the last before, the first after.
-fn holes(day: &Day, connection: &Connection) -> Result<Vec<(u64, u64)>, StoreError> {
-    let step = "failed to verify";
-    let mut statement =
-        connection.prepare("SELECT key, value FROM facts WHERE key LIKE 'hole\\_%' ESCAPE '\\'").or_fail(&day.place, step)?;
-    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))).or_fail(&day.place, step)?;
-    let rows: Vec<(String, u64)> = rows.collect::<rusqlite::Result<_>>().or_fail(&day.place, step)?;
-    let first = |key: &str| key.strip_prefix("hole_").and_then(|seq| seq.parse().ok());
-    Ok(rows.iter().filter_map(|(key, before)| Some((*before, first(key)?))).collect())
 }

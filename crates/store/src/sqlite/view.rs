@@ -56,16 +56,36 @@ impl<'a> View<'a> {
         Ok(found)
     }
 
-    /// Visits the records of a range in order until told to stop.
+    /// Visits the records of a range in order until told to stop. A position that is not there, and was not lost before, is damage: a
+    /// reader must not take a hole for quiet.
     pub(super) fn scan(
         &mut self,
         range: (i64, i64),
         order: Order,
         visit: &mut dyn FnMut(i64, Entry) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        match self.day.kind {
-            Kind::Rows => rows::scan(self.day, self.connection, range, order, visit),
-            Kind::Solid => solid_read::scan(self.day, self.connection, &mut self.parts, range, order, visit),
+        let day = self.day;
+        let (mut last, mut torn) = (None, None);
+        let mut checked = |key: i64, entry: Entry| {
+            let (below, above) = match (last, order) {
+                (Some(last), Order::Ascending) => (last, key),
+                (Some(last), Order::Descending) => (key, last),
+                (None, _) => (key - 1, key),
+            };
+            if below >= day.room && below + 1 != above && !day.is_hole(day.seq(below), day.seq(above)) {
+                torn = Some(below + 1);
+                return ControlFlow::Break(());
+            }
+            last = Some(key);
+            visit(key, entry)
+        };
+        match day.kind {
+            Kind::Rows => rows::scan(day, self.connection, range, order, &mut checked)?,
+            Kind::Solid => solid_read::scan(day, self.connection, &mut self.parts, range, order, &mut checked)?,
+        }
+        match torn {
+            Some(key) => Err(day.place.damaged(format!("position {} is not there", day.seq(key)))),
+            None => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -38,7 +39,7 @@ pub(super) struct Writer {
     pub(super) watermark_file: WatermarkFile,
     pub(super) idle: Arc<Idle>,
     pub(super) memory: usize,
-    pub(super) most_pages: Option<u32>,
+    pub(super) most_pages: Option<Arc<AtomicU32>>,
     /// Held for as long as anything may be written.
     pub(super) _lock: DirectoryLock,
 }
@@ -167,6 +168,7 @@ impl Writer {
                 // Positions that a loss left out, so that they can be told from damage.
                 schema::set(&open.connection, &format!("hole_{part_first}"), before.last_seq as i64)
                     .or_fail(&open.day.place, "failed to append")?;
+                open.day.reload_holes(&open.connection)?;
             }
             if !is_last {
                 // Until the last part is durable, this one is not part of the journal.
@@ -222,7 +224,7 @@ impl Writer {
                 self.roll(date, next_seq)?;
             }
             let day = self.days.last().cloned().ok_or_else(|| self.place.engine("failed to append", "there is no day"))?;
-            self.open = Some(OpenDay::open(day, self.memory, self.most_pages)?);
+            self.open = Some(OpenDay::open(day, self.memory, self.most_pages.clone())?);
         }
         self.open.as_mut().ok_or_else(|| self.place.engine("failed to append", "there is no open day"))
     }
@@ -269,6 +271,7 @@ fn create(path: &Path, journal: &str, first_seq: u64, before: Option<&Day>, befo
     schema::set(&connection, "journal", journal)?;
     schema::set(&connection, "first_seq", i64::try_from(first_seq).unwrap_or(i64::MAX))?;
     schema::set(&connection, "room", BASE_ROOM)?;
+    schema::set(&connection, "sum", super::day::facts_sum(first_seq, BASE_ROOM))?;
     if let Some(before) = before {
         pass_on(&connection, before)?;
     }

@@ -560,3 +560,61 @@ pub fn mark(at: Timestamp, kind: MarkKind) -> Record {
 pub fn gap(to: Timestamp) -> Gap {
     Gap { from: to.saturating_sub(SignedDuration::from_secs(9)).unwrap(), to }
 }
+
+/// Appends records in batches of 256 as a new writer.
+pub fn append_all(journal: &dyn proreus_store::Journal, records: &[Record]) {
+    let epoch = journal.begin_epoch().unwrap();
+    for chunk in records.chunks(256) {
+        journal.append(epoch, &proreus_store::Batch { records: chunk.to_vec(), ..Default::default() }).unwrap();
+    }
+}
+
+/// Does background work until there is none.
+pub fn settle(journal: &proreus_store::SqliteJournal) {
+    while journal.tend(std::time::Duration::from_secs(60)).unwrap().more {}
+}
+
+/// Records with the positions they get in a journal that begins at `first`.
+pub fn numbered(mut records: Vec<Record>, first: u64) -> Vec<Record> {
+    for (record, seq) in records.iter_mut().zip(first..) {
+        match record {
+            Record::Change(change) => change.seq = Seq(seq),
+            Record::Mark(mark) => mark.seq = Seq(seq),
+        }
+    }
+    records
+}
+
+/// A question for everything, bodies included.
+pub fn everything(limit: usize) -> proreus_store::ReadQuery {
+    proreus_store::ReadQuery {
+        range: proreus_model::SeqRange { first: Seq(0), last: Seq(1 << 52) },
+        filter: proreus_model::Filter { marks: true, ..proreus_model::Filter::changes() },
+        after: None,
+        order: proreus_model::Order::Ascending,
+        limit,
+        detail: proreus_store::BodyDetail::Body,
+    }
+}
+
+/// Every record, page by page.
+pub fn read_all(journal: &dyn proreus_store::Journal) -> Result<Vec<Record>, proreus_store::StoreError> {
+    let mut records = Vec::new();
+    let mut query = everything(700);
+    loop {
+        let page = journal.read(&query)?;
+        records.extend(page.records.into_iter().map(|found| found.record));
+        if !page.more {
+            return Ok(records);
+        }
+        query.after = records.last().map(Record::seq);
+    }
+}
+
+/// Copies the files of a directory.
+pub fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
