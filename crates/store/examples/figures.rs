@@ -88,7 +88,12 @@ fn main() {
     }
     let changes = count as f64;
     println!("changes {count}, raw {:.0} B, zstd-3 each {:.0} B", raw as f64 / changes, plain as f64 / changes);
-    println!("ingest {:.0}/s, baseline parse + zstd-3 {:.0}/s, memory {}", changes / appended.as_secs_f64(), changes / baseline.as_secs_f64(), peak_memory());
+    println!(
+        "ingest {:.0}/s, baseline parse + zstd-3 {:.0}/s, memory {}",
+        changes / appended.as_secs_f64(),
+        changes / baseline.as_secs_f64(),
+        peak_memory()
+    );
     if days == 1 {
         println!("solid -19: {:.1} B", solid.finish().unwrap().len() as f64 / changes);
     }
@@ -120,12 +125,15 @@ fn sizes(journal: &SqliteJournal, dir: &std::path::Path) {
             segment.raw_bytes as f64 / segment.stored_bytes as f64
         );
     }
-    for found in std::fs::read_dir(dir).unwrap().map(Result::unwrap).filter(|found| found.file_name().to_string_lossy().ends_with(".sqlite")) {
+    for found in
+        std::fs::read_dir(dir).unwrap().map(Result::unwrap).filter(|found| found.file_name().to_string_lossy().ends_with(".sqlite"))
+    {
         let connection = rusqlite::Connection::open(found.path()).unwrap();
-        let mut statement = match connection.prepare("SELECT name, sum(pgsize), sum(unused) FROM dbstat GROUP BY name ORDER BY 2 DESC LIMIT 6") {
-            Ok(statement) => statement,
-            Err(_) => return,
-        };
+        let mut statement =
+            match connection.prepare("SELECT name, sum(pgsize), sum(unused) FROM dbstat GROUP BY name ORDER BY 2 DESC LIMIT 6") {
+                Ok(statement) => statement,
+                Err(_) => return,
+            };
         let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))).unwrap();
         for row in rows.map(Result::unwrap) {
             println!("    {} {} bytes, {} unused", row.0, row.1, row.2);
@@ -146,7 +154,14 @@ fn questions(when: &str, journal: &SqliteJournal, objects: &[proreus_model::Obje
     }
     report(&format!("{when}: state at T"), times);
     let page = |filter: &Filter, detail, from: u64, order| {
-        let query = ReadQuery { range: SeqRange { first: Seq(0), last: Seq(from) }, filter: filter.clone(), after: None, order, limit: 1_000, detail };
+        let query = ReadQuery {
+            range: SeqRange { first: Seq(0), last: Seq(from) },
+            filter: filter.clone(),
+            after: None,
+            order,
+            limit: 1_000,
+            detail,
+        };
         let begun = Begun::now();
         let found = journal.read(&query).unwrap();
         (begun.elapsed(), found.records.len())

@@ -32,9 +32,8 @@ fn builds_the_same_journal_elsewhere() {
         assert_eq!(copy.heads(&Default::default()).unwrap(), journal.heads(&Default::default()).unwrap());
         let before = proreus_model::Seq(journal.oldest().unwrap().unwrap().seq.0 - 1);
         let all = proreus_model::Filter::changes();
-        let objects = |journal: &SqliteJournal| {
-            format!("{:?}", journal.objects(before, &all, None, 500, proreus_store::BodyDetail::Body).unwrap())
-        };
+        let objects =
+            |journal: &SqliteJournal| format!("{:?}", journal.objects(before, &all, None, 500, proreus_store::BodyDetail::Body).unwrap());
         assert_eq!(objects(copy), objects(&journal));
     };
     same(&copy);

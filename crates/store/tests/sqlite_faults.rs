@@ -155,8 +155,10 @@ fn flipped_bytes_cost_their_own_day_only_and_are_never_answered() {
     let dir = tempfile::tempdir().unwrap();
     let records = three_kinds(dir.path());
     let files = day_files(dir.path());
-    let mut dice = Dice::new(17);
-    for round in 0..90 {
+    // More rounds, and others, on demand: `PROREUS_FLIPS=2000 PROREUS_SEED=5 cargo test -p proreus-store --test sqlite_faults flipped`.
+    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let mut dice = Dice::new(number("PROREUS_SEED", 17));
+    for round in 0..number("PROREUS_FLIPS", 90) {
         let scratch = tempfile::tempdir().unwrap();
         copy_dir(dir.path(), scratch.path());
         let file = &files[dice.below(files.len() as u64) as usize];
@@ -319,7 +321,9 @@ fn changes_nothing_that_a_newer_program_wrote() {
     drop(day);
     let contents = || -> Vec<(std::path::PathBuf, Vec<u8>)> {
         let mut files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path()).collect();
-        files.retain(|path| !path.ends_with("lock") && !path.to_string_lossy().ends_with("-shm") && !path.to_string_lossy().ends_with("-wal"));
+        files.retain(|path| {
+            !path.ends_with("lock") && !path.to_string_lossy().ends_with("-shm") && !path.to_string_lossy().ends_with("-wal")
+        });
         files.sort();
         files.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
     };

@@ -141,16 +141,22 @@ fn counts_what_stands_in_the_files() {
     let journal = open(dir.path());
     let records = history(1_500, 2);
     append_all(&journal, &records);
-    let raw: usize = records.iter().filter_map(|record| match record {
-        Record::Change(change) => change.body.as_ref().map(|body| body.len()),
-        Record::Mark(_) => None,
-    }).sum();
+    let raw: usize = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Change(change) => change.body.as_ref().map(|body| body.len()),
+            Record::Mark(_) => None,
+        })
+        .sum();
     for _ in 0..2 {
         let stats = journal.stats().unwrap();
         assert_eq!((stats.changes, stats.raw_bytes), (1_500, raw as u64));
-        let on_disk: u64 = std::fs::read_dir(dir.path()).unwrap().map(Result::unwrap)
+        let on_disk: u64 = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(Result::unwrap)
             .filter(|file| file.file_name().to_string_lossy().contains(".sqlite") && !file.file_name().to_string_lossy().ends_with("-shm"))
-            .map(|file| file.metadata().unwrap().len()).sum();
+            .map(|file| file.metadata().unwrap().len())
+            .sum();
         assert_eq!(stats.stored_bytes, on_disk);
         settle(&journal);
     }

@@ -95,8 +95,11 @@ fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-/// Splits off the next placeholder: what is before it, its code, the bytes packed with it, what is after.
-fn next_placeholder(stripped: &[u8]) -> Option<(&[u8], u8, &[u8], &[u8])> {
+/// Text before a placeholder, its code, the bytes packed with it, text after it.
+type Split<'a> = (&'a [u8], u8, &'a [u8], &'a [u8]);
+
+/// Splits at the next placeholder.
+fn next_placeholder(stripped: &[u8]) -> Option<Split<'_>> {
     let at = stripped.iter().position(|byte| (VERSION..=DIGITS).contains(byte))?;
     let (before, from) = stripped.split_at(at);
     let (code, after) = from.split_first()?;

@@ -109,8 +109,8 @@ impl Names {
 
     /// Loads what the file has beyond what is loaded.
     pub(super) fn load(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut statement = connection
-            .prepare_cached("SELECT cluster, api_group, version, kind, resource, sum FROM types WHERE id > ?1 ORDER BY id")?;
+        let mut statement =
+            connection.prepare_cached("SELECT cluster, api_group, version, kind, resource, sum FROM types WHERE id > ?1 ORDER BY id")?;
         let mut rows = statement.query([self.types.len()])?;
         while let Some(row) = rows.next()? {
             let word = |index| row.get::<_, String>(index);
@@ -196,9 +196,12 @@ impl Interner {
             return Ok(*id);
         }
         let id = self.names.classes.len() as u32 + 1;
-        connection
-            .prepare_cached("INSERT INTO classes VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![id, of_id, namespace.as_str(), class_sum(id as usize, of_id as usize, namespace.as_str())])?;
+        connection.prepare_cached("INSERT INTO classes VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            id,
+            of_id,
+            namespace.as_str(),
+            class_sum(id as usize, of_id as usize, namespace.as_str())
+        ])?;
         let of = self.names.types.get(of_id as usize - 1).cloned().ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         let class = Class { of, namespace: namespace.clone() };
         self.names.classes.push(class.clone());

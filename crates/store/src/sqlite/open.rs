@@ -38,7 +38,7 @@ impl SqliteJournal {
         let place = Place::new(&dir, "");
         let idle = Arc::new(Idle::default());
         let listing = recover::list(&dir)?;
-        let (mut days, broken) = recover::open_days(&dir, &listing, &idle, false)?;
+        let (days, broken) = recover::open_days(&dir, &listing, &idle, false)?;
         let (identity, identity_rebuilt) = recover::identity(&dir, &days)?;
         let created = identity.is_none() && listing.days.is_empty();
         if created && !options.create {
@@ -49,7 +49,7 @@ impl SqliteJournal {
         for (date, kind, reason) in &broken {
             report.damaged.push(recover::set_aside(&dir, *date, *kind, reason)?);
         }
-        report.took_back = recover::settle_spill(&mut days)?;
+        report.took_back = recover::settle_spill(&days)?;
         let known = identity.is_some();
         let mut identity = match identity {
             Some(identity) => identity,

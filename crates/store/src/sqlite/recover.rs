@@ -172,13 +172,16 @@ pub(super) fn set_aside(dir: &Path, date: Date, kind: Kind, reason: &str) -> Res
     Ok(DamagedFile { day: date.to_string(), path: to, reason: reason.to_owned() })
 }
 
+/// A file that cannot be read, and what is wrong with it.
+pub(super) type Broken = (Date, Kind, String);
+
 /// Days that can be read, and files that cannot, named with what is wrong. Fails on a file of a newer version.
 pub(super) fn open_days(
     dir: &Path,
     listing: &Listing,
     idle: &Arc<Idle>,
     untouched: bool,
-) -> Result<(Vec<Arc<Day>>, Vec<(Date, Kind, String)>), StoreError> {
+) -> Result<(Vec<Arc<Day>>, Vec<Broken>), StoreError> {
     let (mut days, mut damaged) = (Vec::new(), Vec::new());
     for (date, kind) in &listing.days {
         match open_day(dir, *date, *kind, idle, untouched) {
@@ -218,7 +221,7 @@ pub(super) fn clean(dir: &Path, listing: &Listing) -> Result<(), StoreError> {
 }
 
 /// Takes back an append that reached some of its days only. Returns whether there was one.
-pub(super) fn settle_spill(days: &mut Vec<Arc<Day>>) -> Result<bool, StoreError> {
+pub(super) fn settle_spill(days: &[Arc<Day>]) -> Result<bool, StoreError> {
     let end = days.iter().filter_map(|day| day.span()).map(|span| span.last_seq).max().unwrap_or_default();
     let mut from = None;
     for day in days.iter().filter(|day| day.kind == Kind::Rows) {

@@ -174,13 +174,7 @@ pub(super) fn read_chunk(bytes: &[u8], day_start: Timestamp, seq: impl Fn(i64) -
     Some(entries)
 }
 
-fn read_facts(
-    columns: &mut [&[u8]; COLUMNS],
-    flags: u64,
-    day_start: Timestamp,
-    nanos: &mut i128,
-    version: &mut u64,
-) -> Option<Facts> {
+fn read_facts(columns: &mut [&[u8]; COLUMNS], flags: u64, day_start: Timestamp, nanos: &mut i128, version: &mut u64) -> Option<Facts> {
     let has = |flag: u64| flags & flag != 0;
     let class = u32::try_from(take(&mut columns[CLASSES])?).ok()?;
     let manager = if has(HAS_MANAGER) { Some(u32::try_from(take(&mut columns[MANAGERS])?).ok()?) } else { None };
@@ -302,7 +296,6 @@ impl Block {
         let at = self.list.binary_search_by_key(&(object, key), |(object, key, _)| (*object, *key)).ok()?;
         self.bytes.get(self.list.get(at)?.2.clone())
     }
-
 }
 
 /// Keys of an object's records, ascending, as the objects table lists them.

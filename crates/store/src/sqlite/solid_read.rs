@@ -124,10 +124,7 @@ pub(super) fn scan(
     Ok(())
 }
 
-fn visit_all<'a>(
-    entries: impl Iterator<Item = &'a (i64, Entry)>,
-    visit: &mut dyn FnMut(i64, Entry) -> ControlFlow<()>,
-) -> ControlFlow<()> {
+fn visit_all<'a>(entries: impl Iterator<Item = &'a (i64, Entry)>, visit: &mut dyn FnMut(i64, Entry) -> ControlFlow<()>) -> ControlFlow<()> {
     for (key, entry) in entries {
         visit(*key, entry.clone())?;
     }
@@ -144,7 +141,11 @@ pub(super) fn positions(
     limit: usize,
 ) -> Result<Vec<i64>, StoreError> {
     let damaged = || day.place.damaged(format!("the list of records of object {object} cannot be read"));
-    let sql = if object == NO_OBJECT { "SELECT value FROM facts WHERE key = 'marks' AND ?1 = 0" } else { "SELECT versions FROM objects WHERE id = ?1" };
+    let sql = if object == NO_OBJECT {
+        "SELECT value FROM facts WHERE key = 'marks' AND ?1 = 0"
+    } else {
+        "SELECT versions FROM objects WHERE id = ?1"
+    };
     let bytes: Option<Option<Vec<u8>>> = connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.query_row([object], |row| row.get(0)).optional())

@@ -198,9 +198,7 @@ impl Rewrite {
             }
         }
         let packed = pack_checked(&bytes, &[], LEVEL).or_fail(&self.day.place, step)?;
-        self.connection
-            .execute("INSERT INTO seeds VALUES (?1, ?2)", params![of, packed])
-            .or_fail(&self.day.place, step)?;
+        self.connection.execute("INSERT INTO seeds VALUES (?1, ?2)", params![of, packed]).or_fail(&self.day.place, step)?;
         self.seeds.clear();
         self.seeds.insert(of, (i64::from(of), bytes));
         Ok(())
@@ -269,7 +267,8 @@ impl Rewrite {
 fn ranked(day: &Day, source: &Connection) -> Result<Vec<Ranked>, StoreError> {
     let step = "failed to begin the rewrite of a day";
     let names = day.names(source, true)?;
-    let mut read = source.prepare("SELECT id, class, CASE typeof(name) WHEN 'text' THEN name END FROM objects").or_fail(&day.place, step)?;
+    let mut read =
+        source.prepare("SELECT id, class, CASE typeof(name) WHEN 'text' THEN name END FROM objects").or_fail(&day.place, step)?;
     let mut rows = read.query([]).or_fail(&day.place, step)?;
     let mut keyed = Vec::new();
     while let Some(row) = rows.next().or_fail(&day.place, step)? {
@@ -278,7 +277,8 @@ fn ranked(day: &Day, source: &Connection) -> Result<Vec<Ranked>, StoreError> {
         let name: Option<String> = row.get(2).or_fail(&day.place, step)?;
         let class = names.class(class_id).ok_or_else(|| day.place.damaged(format!("object {old} is of no class")))?;
         let by_name = name.filter(|_| !class.is_event()).unwrap_or_default();
-        let of = (class.of.group.clone(), class.of.kind.clone(), class.of.version.clone(), class.of.resource.clone(), class.of.cluster.clone());
+        let of =
+            (class.of.group.clone(), class.of.kind.clone(), class.of.version.clone(), class.of.resource.clone(), class.of.cluster.clone());
         keyed.push(((of, class.namespace.clone(), by_name, old), Ranked { old, class: class_id }));
     }
     keyed.sort_by(|left, right| left.0.cmp(&right.0));
@@ -288,7 +288,8 @@ fn ranked(day: &Day, source: &Connection) -> Result<Vec<Ranked>, StoreError> {
 /// Copies the tables that both kinds of file have alike.
 fn copy_tables(source: &Connection, to: &Connection) -> rusqlite::Result<()> {
     to.execute_batch("BEGIN IMMEDIATE; DELETE FROM tally")?;
-    for (table, columns) in [("facts", 2), ("tally", 4), ("types", 7), ("classes", 4), ("managers", 3), ("checkpoints", 5), ("cursors", 3)] {
+    for (table, columns) in [("facts", 2), ("tally", 4), ("types", 7), ("classes", 4), ("managers", 3), ("checkpoints", 5), ("cursors", 3)]
+    {
         let mut read = source.prepare(&format!("SELECT * FROM {table}"))?;
         let places = vec!["?"; columns].join(", ");
         let mut write = to.prepare(&format!("INSERT INTO {table} VALUES ({places})"))?;

@@ -106,7 +106,7 @@ pub(super) fn before_day(published: &Published, day: &Day, object: &ObjectId) ->
 }
 
 /// The days that together know every living object at the last of them: back to the newest whole base.
-fn answering<'a>(published: &'a Published, newest: usize) -> &'a [Arc<Day>] {
+fn answering(published: &Published, newest: usize) -> &[Arc<Day>] {
     let days = published.days.get(..=newest).unwrap_or_default();
     let from = days.iter().rposition(|day| day.has_whole_base()).unwrap_or_default();
     days.get(from..).unwrap_or_default()

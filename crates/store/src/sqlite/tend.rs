@@ -195,7 +195,9 @@ fn next_base(days: &[Arc<Day>]) -> Option<(Arc<Day>, Arc<Day>)> {
 /// The oldest day that is past, still in rows, and no longer needed for the next one's base.
 fn next_rewrite(days: &[Arc<Day>]) -> Option<Arc<Day>> {
     let past = days.iter().zip(days.iter().skip(1));
-    let mut due = past.filter(|(day, next)| day.kind == Kind::Rows && !day.stays_rows.load(Ordering::Acquire) && day.has_whole_base() && next.has_whole_base());
+    let mut due = past.filter(|(day, next)| {
+        day.kind == Kind::Rows && !day.stays_rows.load(Ordering::Acquire) && day.has_whole_base() && next.has_whole_base()
+    });
     due.next().map(|(day, _)| Arc::clone(day))
 }
 

@@ -63,8 +63,7 @@ impl SqliteJournal {
         let mut done = 0;
         let mut verdicts = Vec::new();
         for summary in self.summaries(&now)? {
-            let mut verdict =
-                SegmentVerdict { day: summary.day.clone(), state: summary.state, records: 0, bodies: 0, damage: Vec::new() };
+            let mut verdict = SegmentVerdict { day: summary.day.clone(), state: summary.state, records: 0, bodies: 0, damage: Vec::new() };
             if summary.state == SegmentState::Damaged {
                 verdict.damage.push("the file could not be read and was set aside".to_owned());
             } else if let Some(day) = now.days.iter().find(|day| day.date.to_string() == summary.day) {
@@ -144,7 +143,10 @@ impl Check<'_> {
         }
         let tally = Tally::read(&connection).or_fail(&day.place, "failed to verify")?;
         if last == span.last_seq && self.verdict.damage.is_empty() && (tally.changes, tally.raw_bytes) != (self.changes, self.raw_bytes) {
-            self.tell(format!("{} changes of {} bytes are there, {} of {} were counted", self.changes, self.raw_bytes, tally.changes, tally.raw_bytes));
+            self.tell(format!(
+                "{} changes of {} bytes are there, {} of {} were counted",
+                self.changes, self.raw_bytes, tally.changes, tally.raw_bytes
+            ));
         }
         Ok(())
     }

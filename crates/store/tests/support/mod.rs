@@ -294,7 +294,7 @@ impl Cluster {
         let name = self.apps[app].pods[at].name.clone();
         let message =
             format!("Back-off restarting failed container app in pod {name}_{}({})", self.apps[app].namespace, self.apps[app].pods[at].uid);
-        if restarts % 2 == 0 {
+        if restarts.is_multiple_of(2) {
             self.event(app, at, "BackOff", "Warning", &message, "kubelet");
         }
     }
