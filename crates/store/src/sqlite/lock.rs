@@ -52,7 +52,7 @@ impl DirectoryLock {
                     if waiting(holder(dir)).is_break() {
                         return Err(StoreError::Locked { dir: locked });
                     }
-                    std::thread::sleep(WAIT);
+                    pause();
                 }
                 other => return other,
             }
@@ -70,6 +70,11 @@ impl Drop for DirectoryLock {
         // Closing would do; a copy of the descriptor in a child process would hold the lock on.
         drop(self.file.unlock());
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "who blocks on the lock itself cannot give up, and the system tells of it in no other way")]
+fn pause() {
+    std::thread::sleep(WAIT);
 }
 
 fn holder(dir: &Path) -> Option<u32> {
