@@ -1,6 +1,8 @@
 //! Which life, which order, which time: the cases in which recorders confuse objects. The service runs in this process, on a clock that the
 //! test moves.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that does not hold")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -229,7 +231,6 @@ async fn finish(bench: &Bench, witness: &Witness, service: Service) {
     witness.catch_up().await.unwrap();
     let truth = WitnessTruth::of(witness);
     let verdict = judge(&Case { journal: &*journal, last, truth: &truth, until, durable: &[] }, Depth::Bodies).unwrap();
-    println!("{verdict}");
     let told: Vec<String> = verdict.violations.iter().map(ToString::to_string).collect();
-    assert!(told.is_empty(), "{}", told.join("\n"));
+    assert!(told.is_empty(), "{}\n{verdict}", told.join("\n"));
 }

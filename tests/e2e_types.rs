@@ -1,5 +1,7 @@
 //! Types that come and go, and types that are forbidden, while everything else is recorded.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that does not hold")]
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -133,6 +135,27 @@ async fn records_a_custom_type_within_seconds_and_says_when_it_went() {
     bench
         .wait_for("the second order", SECONDS, |records| (verbs(records, "Order", "first") == ["create", "delete", "create"]).then_some(()))
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ends_the_objects_of_a_custom_type_that_went_while_it_was_away_and_says_so() {
+    let bench = Bench::start().await;
+    bench.apply("definition.yaml", DEFINITION).await;
+    bench.plane.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/orders.shop.example"]).await.unwrap();
+    bench.apply("order.yaml", ORDER).await;
+    let mut recorder = bench.record(bench.plane.kubeconfig().to_owned()).await;
+    let synced = bench.wait_for_mark(MarkKind::Synced, "orders", 0, RECORDED_WITHIN).await;
+    recorder.kill().unwrap();
+    bench.plane.kubectl(&["delete", "crd", "orders.shop.example", "--timeout=60s"]).await.unwrap();
+    recorder.start_again().await.unwrap();
+    bench.wait_for_mark(MarkKind::Stopped, "orders", synced, RECORDED_WITHIN).await;
+    let records = records_of(&bench.data_dir()).unwrap();
+    let orders = changes_of(&records, "Order", "first");
+    assert_eq!(
+        orders.iter().map(|change| (change.verb, change.origin)).collect::<Vec<_>>(),
+        [(Verb::Create, Origin::Snapshot), (Verb::Delete, Origin::Relist)]
+    );
+    assert!(orders[1].gap.is_some(), "nobody saw its end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

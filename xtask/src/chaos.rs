@@ -60,8 +60,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     say(&format!("seed {}, {} rounds, {}", options.seed, options.rounds, options.proreus.display()));
     let runtime = tokio::runtime::Runtime::new().context("failed to start a runtime")?;
-    let report = runtime.block_on(chaos::run(&options, say))?;
-    tell(&options, &report)
+    let told = runtime.block_on(chaos::run(&options, say)).and_then(|report| tell(&options, &report));
+    if told.is_err() {
+        // Whoever looks into it needs the journal and the recorder's log; the rounds' own directory is gone by now.
+        let kept = if args.data_dir.is_none() { temporary.keep().join("data") } else { options.data_dir };
+        say(&format!("the journal is in {}, the recorder's log beside it", kept.display()));
+    }
+    told
 }
 
 fn tell(options: &ChaosOptions, report: &ChaosReport) -> Result<()> {

@@ -253,7 +253,11 @@ fn behind(playground: &Playground, recording: &Recording) -> Option<String> {
     unseen.map(|(group, plural)| format!("the watch of {plural}.{group}"))
 }
 
-fn tally(journal: &dyn Journal) -> Result<(BTreeMap<String, u64>, BTreeMap<String, u64>), StoreError> {
+/// How many changes there are of each name: of a kind, or of a verb.
+type Tally = BTreeMap<String, u64>;
+
+/// By kind and by verb.
+fn tally(journal: &dyn Journal) -> Result<(Tally, Tally), StoreError> {
     let (mut kinds, mut verbs) = (BTreeMap::new(), BTreeMap::new());
     for verb in [Verb::Create, Verb::Update, Verb::Delete] {
         verbs.insert(verb.as_str().to_owned(), 0);

@@ -437,6 +437,7 @@ async fn objects_whose_definition_went_while_nobody_looked_went_with_it() {
     fake.unserve("carts");
     // Served by another server that is not there any more: nothing is known of its objects.
     fake.unserve("loads");
+    let stopped = marked(&journal, "stopped");
     let recorder = record(&fake, &journal, &patterns).await;
     let deletes = || {
         let mut deletes: Vec<String> = changes(&journal).into_iter().filter(|change| change.starts_with("delete")).collect();
@@ -444,6 +445,15 @@ async fn objects_whose_definition_went_while_nobody_looked_went_with_it() {
         deletes
     };
     until("the cart and its definition are gone", &recorder, || deletes().len() == 2).await;
+    until("both types are told as stopped", &recorder, || marked(&journal, "stopped") == stopped + 2).await;
     recorder.shutdown().await.unwrap();
     assert_eq!(deletes(), ["delete relist c@102 gap", "delete watch carts.shop.example@104"]);
+
+    // Told once: a further start has nothing to add.
+    let stopped = marked(&journal, "stopped");
+    let recorder = record(&fake, &journal, &patterns).await;
+    synced(&recorder).await;
+    recorder.shutdown().await.unwrap();
+    assert_eq!(marked(&journal, "stopped"), stopped + 1, "the cluster's own, at the shutdown");
+    assert_eq!(deletes().len(), 2);
 }

@@ -83,6 +83,11 @@ impl<'r> Coverage<'r> {
         self.lists.contains_key(scope)
     }
 
+    /// Whether one was completed before a position.
+    pub(super) fn was_listed_before(&self, scope: &Scope, seq: u64) -> bool {
+        self.marks.get(scope).into_iter().flatten().any(|mark| mark.listed.is_some() && mark.seq < seq)
+    }
+
     /// Whether the last word about the scope is that it is not followed.
     pub(super) fn is_stopped(&self, scope: &Scope) -> bool {
         let said = self.marks.get(scope).into_iter().flatten().rfind(|mark| !matches!(mark.kind, MarkKind::Refused | MarkKind::Gap));

@@ -100,7 +100,8 @@ impl Judged<'_> {
         let count = missing.len() as u64;
         let is_told = at.entry.has_gap || matches!(at.entry.origin, Origin::Relist | Origin::Gap);
         let after = before.map_or(0, |before| before.entry.seq);
-        if before.is_none() && at.entry.origin == Origin::Snapshot {
+        let is_snapshot = before.is_none() && at.entry.origin == Origin::Snapshot;
+        if is_snapshot && !self.scope().is_some_and(|scope| self.coverage.was_listed_before(&scope, at.entry.seq)) {
             verdict.excuses.before_the_first_list += count;
         } else if is_told {
             verdict.excuses.holes_told_by_record += count;

@@ -169,6 +169,17 @@ fn finds_a_life_that_was_never_recorded_unless_it_fell_between_two_lists() {
 }
 
 #[test]
+fn lets_only_the_first_list_be_silent_about_what_was_before() {
+    let truth = "u 5 put 1
+        u 6 put 2";
+    assert_eq!(found(truth, "create snapshot u 6 2", &[]), [""; 0]);
+    assert_eq!(
+        found(truth, "mark synced listed 4\ncreate snapshot u 6 2", &[]),
+        ["u (u): between records 0 and 2 revisions [5] are missing without a mark"]
+    );
+}
+
+#[test]
 fn lets_a_version_pass_that_says_the_same_as_the_one_before() {
     assert_eq!(found("u 5 put 1\nu 6 put 1\nu 7 put 2", "create watch u 5 1\nupdate watch u 7 2", &[]), [""; 0]);
 }

@@ -220,7 +220,8 @@ impl fmt::Display for Verdict {
         )?;
         writeln!(
             f,
-            "  not recorded: {noise} versions of noise, {before_the_first_list} from before the first list, {holes_told_by_record} told by the later record, {holes_told_by_mark} by a mark"
+            "  not recorded: {noise} versions of noise, {before_the_first_list} from before the first list, {holes_told_by_record} told by the \
+             later record, {holes_told_by_mark} by a mark"
         )?;
         writeln!(
             f,

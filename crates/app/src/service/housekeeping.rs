@@ -46,8 +46,9 @@ impl Keeper {
         self.policy.clone()
     }
 
-    /// Works on a thread of its own until told to end.
+    /// Works on a thread of its own until told to end. Called within a tokio runtime, whose timer paces the work.
     pub(super) fn start(self, recording: Arc<Recording>, ending: CancellationToken) -> std::thread::JoinHandle<()> {
+        let runtime = tokio::runtime::Handle::current();
         std::thread::spawn(move || {
             let mut tick: u64 = 0;
             while !ending.is_cancelled() {
@@ -57,7 +58,8 @@ impl Keeper {
                 }
                 let more = self.tend();
                 tick += 1;
-                std::thread::sleep(if more { BREATH } else { TICK });
+                // Either the pause is over or the end has come.
+                let _ = runtime.block_on(async { tokio::time::timeout(if more { BREATH } else { TICK }, ending.cancelled()).await });
             }
         })
     }

@@ -181,7 +181,7 @@ impl Source {
     pub(crate) async fn follow(&self, ask: &RecordsAsk, cursor: &str) -> Result<Following<'_>, Failure> {
         match self {
             Self::Server(server) => server.stream(ask, cursor).await.map(|stream| Following::Stream(Box::new(stream))),
-            Self::Directory(directory) => Ok(Following::Poll { directory, ask: ask.clone(), cursor: cursor.to_owned() }),
+            Self::Directory(directory) => Ok(Following::Poll { directory, ask: Box::new(ask.clone()), cursor: cursor.to_owned() }),
         }
     }
 
@@ -229,7 +229,7 @@ pub(crate) enum Following<'a> {
         /// Where.
         directory: &'a Directory,
         /// For what.
-        ask: RecordsAsk,
+        ask: Box<RecordsAsk>,
         /// After this.
         cursor: String,
     },
