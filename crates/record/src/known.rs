@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_left_the_selection_is_not_absent_and_comes_back_as_a_change() {
-        assert_eq!(run(true, &["a/u/1/5", "list", "leave a", "absent", "a/u/3/6"]), ["New", "absent 0", "Changed StatusOnly, had left"]);
+        assert_eq!(run(true, &["a/u/1/5", "list", "leave a", "absent", "a/u/3/6"]), ["New", "absent 0", "Changed AllButStatus, had left"]);
     }
 
     #[test]
