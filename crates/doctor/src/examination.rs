@@ -110,6 +110,14 @@ pub fn examine(view: &Snapshot, settings: &DoctorSettings, now: Timestamp, wante
 }
 
 impl Report {
+    /// Leaves out what is about other objects; what is about a whole kind stays.
+    pub fn keep(&mut self, wanted: impl Fn(&ObjectId) -> bool) {
+        self.findings.retain(|finding| wanted(&finding.object));
+        self.held.retain(|finding| wanted(&finding.object));
+        self.silenced.retain(|(finding, _)| wanted(&finding.object));
+        self.unsettled.retain(|unsettled| unsettled.object.as_ref().is_none_or(&wanted));
+    }
+
     fn round(&mut self, view: &Snapshot, settings: &DoctorSettings, now: Timestamp, check: &Check, cluster: &ClusterId, kind: KindRef) {
         if let Some(undecided) = out_of_reach(view, cluster, check, kind, now) {
             self.unsettled(check, cluster, kind, None, undecided);
@@ -145,6 +153,8 @@ impl Report {
     fn file(&mut self, finding: Finding, silence: Option<Timestamp>, now: Timestamp) {
         match (finding.is_over(now), finding.is_due(now), silence) {
             (true, _, _) => {}
+            // What will be wrong later is not wrong yet.
+            (_, false, _) if finding.since > now => {}
             (_, false, _) => self.held.push(finding),
             (_, true, Some(until)) => self.silenced.push((finding, until)),
             (_, true, None) => {

@@ -7,6 +7,7 @@ mod check;
 pub mod checks;
 mod examination;
 mod finding;
+pub mod incidents;
 mod settings;
 
 pub use check::{Check, Mode, Severity, Subject, Threshold, Undecided, Verdict};

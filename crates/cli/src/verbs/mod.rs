@@ -5,6 +5,8 @@ mod carrying;
 pub(crate) mod changes;
 pub(crate) mod demo;
 pub(crate) mod diff;
+pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod history;
 pub(crate) mod manifests;

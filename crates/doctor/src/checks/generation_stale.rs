@@ -36,6 +36,6 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if object.deletion_at().is_some() {
         return Ok(Vec::new());
     }
-    let since = if object.is_a(KindRef::POD_DISRUPTION_BUDGET) { object.recorded_at } else { reading::fact_since(subject, "generation") };
+    let since = reading::fact_since(subject, "generation");
     Ok(vec![subject.finding("GenerationStale", text, since)])
 }

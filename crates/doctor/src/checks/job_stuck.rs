@@ -2,19 +2,21 @@
 //!
 //! Pure.
 
+use jiff::{SignedDuration, Timestamp};
 use proreus_observe::KindRef;
 
-use crate::check::{Check, Severity, Subject, Undecided, Verdict};
+use crate::check::{Check, Severity, Subject, Threshold, Undecided, Verdict};
 
 /// The definition.
 pub(super) const CHECK: Check = Check {
     id: "job-stuck",
     title: "A job has been running for very long",
     severity: Severity::Warning,
-    grace_seconds: 12 * 3600,
-    remediation: "see what its pods do; set activeDeadlineSeconds so that it ends by itself, or a longer grace for jobs that may take so long",
+    grace_seconds: 0,
+    remediation: "see what its pods do; set activeDeadlineSeconds so that it ends by itself, or a larger `runSeconds` for jobs that may take so long",
     kinds: &[KindRef::JOB],
     reasons: &["JobStuck"],
+    thresholds: &[Threshold { name: "runSeconds", default: 12 * 3600 }],
     examine,
     ..Check::BASE
 };
@@ -36,5 +38,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         (active, Some(deadline)) => format!("it is not done, {active} of its pods run, and its deadline is {deadline}s"),
         (active, None) => format!("it is not done, {active} of its pods run, and it has no deadline"),
     };
-    Ok(vec![subject.finding("JobStuck", text, subject.since(since))])
+    let allowed = SignedDuration::from_secs(subject.threshold("runSeconds"));
+    let late = subject.since(since).checked_add(allowed).unwrap_or(Timestamp::MAX);
+    Ok(vec![subject.finding("JobStuck", text, late)])
 }
