@@ -5,10 +5,13 @@ mod carrying;
 pub(crate) mod changes;
 pub(crate) mod demo;
 pub(crate) mod diff;
+pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod history;
 pub(crate) mod manifests;
 pub(crate) mod playground;
+pub(crate) mod scenario;
 pub(crate) mod serve;
 pub(crate) mod store;
 

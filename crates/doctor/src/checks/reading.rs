@@ -1,0 +1,172 @@
+//! What several checks read from objects in the same way: the containers of a pod, and whether a pod is on its way out on purpose.
+//!
+//! Pure.
+
+use jiff::Timestamp;
+use proreus_observe::field::{self, Read, malformed};
+use proreus_observe::{KindRef, Observed};
+use serde_json::Value;
+
+use crate::check::{Subject, Undecided};
+
+/// A container of a pod with its status.
+#[derive(Clone, Copy)]
+pub(super) struct Container<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// Its entry in the status.
+    pub(super) status: &'a Value,
+    /// Whether it runs before the others.
+    pub(super) is_init: bool,
+}
+
+impl<'a> Container<'a> {
+    /// Reason and message of its waiting, where it waits.
+    pub(super) fn waiting(&self) -> Read<Option<(&'a str, &'a str)>> {
+        if field::map(self.status, "/state/waiting")?.is_none() {
+            return Ok(None);
+        }
+        let reason = field::text(self.status, "/state/waiting/reason")?.unwrap_or_default();
+        Ok(Some((reason, field::text(self.status, "/state/waiting/message")?.unwrap_or_default())))
+    }
+
+    /// Its end: the present one, or else the one before the present state.
+    pub(super) fn terminated(&self, place: &'static str) -> Read<Option<Terminated<'a>>> {
+        let path = |key: &str| format!("/{place}/terminated/{key}");
+        if field::map(self.status, &format!("/{place}/terminated"))?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Terminated {
+            reason: field::text(self.status, &path("reason"))?.unwrap_or_default(),
+            message: field::text(self.status, &path("message"))?.unwrap_or_default(),
+            exit_code: field::int(self.status, &path("exitCode"))?,
+            started_at: field::time(self.status, &path("startedAt"))?,
+            finished_at: field::time(self.status, &path("finishedAt"))?,
+        }))
+    }
+
+    /// How often it was restarted.
+    pub(super) fn restarts(&self) -> Read<i64> {
+        Ok(field::int(self.status, "/restartCount")?.unwrap_or_default())
+    }
+
+    /// Since when it runs, where it does.
+    pub(super) fn running_since(&self) -> Read<Option<Timestamp>> {
+        field::time(self.status, "/state/running/startedAt")
+    }
+}
+
+/// How a container ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terminated<'a> {
+    pub(super) reason: &'a str,
+    pub(super) message: &'a str,
+    pub(super) exit_code: Option<i64>,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) finished_at: Option<Timestamp>,
+}
+
+/// Every container that the status of a pod tells of: those that run first, the ordinary, the ephemeral.
+pub(super) fn containers(pod: &Observed) -> Read<Vec<Container<'_>>> {
+    let mut found = Vec::new();
+    for (path, is_init) in
+        [("/status/initContainerStatuses", true), ("/status/containerStatuses", false), ("/status/ephemeralContainerStatuses", false)]
+    {
+        for status in pod.list(path)? {
+            let name = field::text(status, "/name")?.ok_or_else(|| malformed(path, "a list of entries with names", status))?;
+            found.push(Container { name, status, is_init });
+        }
+    }
+    Ok(found)
+}
+
+/// The phase of a pod; one without is not judged.
+pub(super) fn phase<'a>(subject: &Subject<'a>) -> Result<&'a str, Undecided> {
+    let pod = subject.known()?;
+    pod.text("/status/phase")?.ok_or_else(|| Undecided::Unknown("/status/phase is not set".to_owned()))
+}
+
+/// Whether a pod goes away because somebody wanted it to: its troubles are nobody's.
+pub(super) fn is_leaving(pod: &Observed) -> Read<bool> {
+    if pod.map("/metadata")?.is_some_and(|metadata| metadata.get("deletionTimestamp").is_some_and(|value| !value.is_null())) {
+        return Ok(true);
+    }
+    Ok(pod.condition("DisruptionTarget")?.is_some_and(|condition| condition.is_true()))
+}
+
+/// The node a pod is bound to.
+pub(super) fn node_of(pod: &Observed) -> Read<Option<&str>> {
+    pod.text("/spec/nodeName")
+}
+
+/// Whether none of the replicas of the workload that owns a pod is ready; a pod without a workload stands for itself.
+pub(super) fn is_owner_down(subject: &Subject<'_>) -> bool {
+    let owner = subject.view.top_owner(&subject.object.id);
+    if owner == subject.object.id {
+        return true;
+    }
+    let Some(owner) = subject.view.get(&owner) else { return false };
+    let ready = if owner.is_a(KindRef::DAEMON_SET) { "/status/numberReady" } else { "/status/readyReplicas" };
+    let counts = [KindRef::DEPLOYMENT, KindRef::STATEFUL_SET, KindRef::REPLICA_SET, KindRef::DAEMON_SET];
+    counts.iter().any(|kind| owner.is_a(*kind)) && owner.int(ready).ok().flatten().unwrap_or(0) == 0
+}
+
+/// Since when a pod is bound to its node; where that is not told, since it was made.
+pub(super) fn bound_since(pod: &Observed) -> Read<Option<Timestamp>> {
+    let bound = pod.condition("PodScheduled")?.filter(|condition| condition.is_true()).and_then(|condition| condition.since);
+    Ok(bound.or_else(|| pod.created_at()))
+}
+
+/// How many replicas a workload wants; the API's default is one.
+pub(super) fn wanted_replicas(workload: &Observed) -> Read<i64> {
+    Ok(workload.int("/spec/replicas")?.unwrap_or(1))
+}
+
+/// A workload whose controller has written a status about its newest specification.
+///
+/// # Errors
+/// When there is no status, or one about an older specification: what it says is not about what is wanted now.
+pub(super) fn observed<'a>(subject: &Subject<'a>) -> Result<&'a Observed, Undecided> {
+    let workload = subject.known()?;
+    if workload.map("/status")?.is_none_or(serde_json::Map::is_empty) {
+        return Err(Undecided::Unknown("its controller has not written a status yet".to_owned()));
+    }
+    match workload.is_observed()? {
+        true => Ok(workload),
+        false => Err(Undecided::Unknown("its controller has not seen the newest specification yet".to_owned())),
+    }
+}
+
+/// Since when something that is followed has the value that is wrong; since the last change, where it was not followed.
+pub(super) fn fact_since(subject: &Subject<'_>, name: &str) -> Timestamp {
+    let fact = subject.view.trail(&subject.object.id.uid).and_then(|trail| trail.fact(name));
+    fact.map_or(subject.object.recorded_at, |fact| fact.since)
+}
+
+/// The first of these texts that holds one of its words (lower case), by which a message is put into a class.
+pub(super) fn class_of<T>(text: &str, classes: &'static [(T, &'static [&'static str])]) -> Option<&'static T> {
+    let lower = text.to_ascii_lowercase();
+    classes.iter().find(|(_, words)| words.iter().any(|word| lower.contains(word))).map(|(class, _)| class)
+}
+
+/// A message of others, shortened for a sentence of ours.
+pub(super) fn quoted(text: &str) -> String {
+    const CHARS: usize = 400;
+    let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match one_line.char_indices().nth(CHARS) {
+        None => one_line,
+        Some((end, _)) => format!("{}…", one_line.get(..end).unwrap_or_default()),
+    }
+}
+
+/// `message`, led in by a colon, or nothing.
+pub(super) fn said(text: &str) -> String {
+    let text = quoted(text);
+    if text.is_empty() { text } else { format!(": {text}") }
+}
+
+/// The newest warning about an object with one of these reasons.
+pub(super) fn last_warning<'a>(subject: &Subject<'a>, reasons: &[&str]) -> Option<&'a proreus_observe::EventFacts> {
+    let events = subject.view.events_of(&subject.object.id.uid);
+    events.into_iter().rev().find(|event| event.is_warning() && reasons.contains(&event.reason.as_str()))
+}
