@@ -211,7 +211,9 @@ impl RecorderProcess {
         Ok((items.len() > 1).then(|| waiting.map(|item| format!("{} {}", text(item, "resource"), text(item, "state"))).collect()))
     }
 
-    fn url(&self, path: &str) -> String {
+    /// Where it answers a path.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port.number())
     }
 
