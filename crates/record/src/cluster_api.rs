@@ -11,7 +11,7 @@ use proreus_model::ResourceType;
 use crate::envelope::{self, ApiStatus};
 use crate::json::{self, MAX_DEPTH};
 use crate::selection::Chosen;
-use crate::watch_state::Failure;
+use crate::watch_words::Failure;
 
 /// Longest wait for the head of a response. Lists of large types take seconds; the server's own limit is a minute.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(65);
