@@ -260,7 +260,7 @@ fn a_journal_is_exported_whole_while_it_is_written() {
     let writing = Churn::start(&cluster);
     let mut lengths = BTreeSet::new();
     for round in 0..4 {
-        let before = serving.get("/api/v1/store")["changes"].as_u64();
+        let before = serving.get("/api/v1/store/stats")["changes"].as_u64();
         let stream = ran(&["store", "export", "--data-dir", text(&journal), "-"]).exits(0).stdout;
         let there = home.path().join(format!("copy-{round}"));
         ran_with_input(&["store", "import", "--data-dir", text(&there), "-"], &stream).exits(0);
@@ -269,7 +269,7 @@ fn a_journal_is_exported_whole_while_it_is_written() {
         assert!(held >= before, "what was there when it began is in it");
         assert!(changes(&journal).starts_with(&copied), "a prefix of the journal, to the byte");
         lengths.insert(copied.len());
-        until("more is recorded", || serving.get("/api/v1/store")["changes"].as_u64() > held);
+        until("more is recorded", || serving.get("/api/v1/store/stats")["changes"].as_u64() > held);
     }
     drop(writing);
     assert_eq!(lengths.len(), 4, "it was written meanwhile");

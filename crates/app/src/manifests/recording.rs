@@ -1,7 +1,8 @@
 //! What Proreus may see: the ClusterRole, with or without Secrets.
 //!
 //! Pure. Only `list` and `watch`: these are what a recorder does. `get` on everything would also be a way into the kubelets
-//! (`nodes/proxy`) and the pods (`pods/exec` by websocket), so it is given for one object, by its name.
+//! (`nodes/proxy`) and the pods (`pods/exec` by websocket), so it is given for one namespace, by its name, and for the definitions of
+//! custom types.
 
 use super::{DnsName, ManifestOptions};
 

@@ -22,7 +22,7 @@ impl Clock for Now {
 }
 
 /// Ends when it is dropped.
-pub struct Cluster {
+pub(crate) struct Cluster {
     hand: Hand,
     home: TempDir,
     end: Option<oneshot::Sender<()>>,
@@ -30,7 +30,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
         let (tell, told) = mpsc::channel();
         let (end, ending) = oneshot::channel::<()>();
@@ -52,12 +52,12 @@ impl Cluster {
         cluster
     }
 
-    pub fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.home.path().join("kubeconfig")
     }
 
     /// Who may write to it, for another thread.
-    pub fn hand(&self) -> Hand {
+    pub(crate) fn hand(&self) -> Hand {
         self.hand.clone()
     }
 }
@@ -72,13 +72,13 @@ impl std::ops::Deref for Cluster {
 
 /// Writes to a cluster.
 #[derive(Clone)]
-pub struct Hand {
-    pub address: String,
+pub(crate) struct Hand {
+    pub(crate) address: String,
 }
 
 impl Hand {
     /// Makes a ConfigMap, or gives it another value.
-    pub fn config_map(&self, name: &str, value: &str) {
+    pub(crate) fn config_map(&self, name: &str, value: &str) {
         let body =
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}, "data": {"value": value}});
         self.apply("/api/v1/namespaces/default/configmaps", name, &body);
@@ -86,7 +86,7 @@ impl Hand {
 
     /// Makes an object, or replaces it.
     #[track_caller]
-    pub fn apply(&self, collection: &str, name: &str, body: &Value) {
+    pub(crate) fn apply(&self, collection: &str, name: &str, body: &Value) {
         let made = http::send(&self.address, "POST", collection, &body.to_string());
         if made.status == 201 {
             return;
@@ -96,7 +96,7 @@ impl Hand {
     }
 
     #[track_caller]
-    pub fn delete(&self, path: &str) {
+    pub(crate) fn delete(&self, path: &str) {
         let gone = http::send(&self.address, "DELETE", path, "");
         assert_eq!(gone.status, 200, "{}", gone.body);
     }

@@ -6,10 +6,10 @@ use std::net::TcpStream;
 use super::PATIENCE;
 
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: String,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: String,
+    pub(crate) body: String,
 }
 
 fn ask(address: &str, method: &str, path: &str, body: &str, more: &str) -> TcpStream {
@@ -23,7 +23,7 @@ fn ask(address: &str, method: &str, path: &str, body: &str, more: &str) -> TcpSt
     stream
 }
 
-pub fn send(address: &str, method: &str, path: &str, body: &str) -> Answer {
+pub(crate) fn send(address: &str, method: &str, path: &str, body: &str) -> Answer {
     let mut bytes = Vec::new();
     ask(address, method, path, body, "").read_to_end(&mut bytes).unwrap();
     let whole = String::from_utf8(bytes).unwrap();
@@ -32,12 +32,12 @@ pub fn send(address: &str, method: &str, path: &str, body: &str) -> Answer {
     Answer { status, headers: headers.to_ascii_lowercase(), body: body.to_owned() }
 }
 
-pub fn get(address: &str, path: &str) -> Answer {
+pub(crate) fn get(address: &str, path: &str) -> Answer {
     send(address, "GET", path, "")
 }
 
 /// The first `count` events of a stream, each as (id, data).
-pub fn events(address: &str, path: &str, last_event_id: Option<&str>, count: usize) -> Vec<(String, String)> {
+pub(crate) fn events(address: &str, path: &str, last_event_id: Option<&str>, count: usize) -> Vec<(String, String)> {
     let more = last_event_id.map(|id| format!("last-event-id: {id}\r\n")).unwrap_or_default();
     let mut lines = BufReader::new(ask(address, "GET", path, "", &more)).lines();
     let (mut id, mut data, mut all) = (String::new(), String::new(), Vec::new());

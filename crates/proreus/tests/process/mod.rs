@@ -8,8 +8,8 @@
     reason = "each test file uses a part of it, and a test stops at the first thing that does not hold"
 )]
 
-pub mod cluster;
-pub mod http;
+pub(crate) mod cluster;
+pub(crate) mod http;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Whatever is waited for comes within this, also on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at what is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Waits until `holds`, and says what did not come.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "{what}: not within {} s", PATIENCE.as_secs());
@@ -35,7 +35,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// The program with an environment of its own.
-pub fn proreus() -> Command {
+pub(crate) fn proreus() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_proreus"));
     command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -43,14 +43,14 @@ pub fn proreus() -> Command {
 
 /// What came of a command line that ends by itself.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: Vec<u8>,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
-    pub fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: output.stdout,
@@ -59,33 +59,33 @@ impl Ran {
     }
 
     /// The one JSON value on stdout.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.text(), self.stderr))
     }
 
     /// The JSON lines on stdout.
-    pub fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         self.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
     /// Itself, when it ended with this code.
     #[track_caller]
-    pub fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.text().chars().take(2_000).collect::<String>(), self.stderr);
         self
     }
 }
 
-pub fn ran(words: &[&str]) -> Ran {
+pub(crate) fn ran(words: &[&str]) -> Ran {
     Ran::of(proreus().args(words).output().unwrap())
 }
 
 /// The same with something on stdin.
-pub fn ran_with_input(words: &[&str], input: &[u8]) -> Ran {
+pub(crate) fn ran_with_input(words: &[&str], input: &[u8]) -> Ran {
     let mut child = proreus().args(words).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
@@ -97,16 +97,16 @@ pub fn ran_with_input(words: &[&str], input: &[u8]) -> Ran {
 }
 
 /// A journal of the demo's story.
-pub fn story(dir: &Path) {
+pub(crate) fn story(dir: &Path) {
     ran(&["demo", "--once", "--data-dir", text(dir), "-o", "json"]).exits(0);
 }
 
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// The day files of a journal, oldest first.
-pub fn day_files(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn day_files(dir: &Path) -> Vec<PathBuf> {
     let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let mut days: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|ending| ending == "sqlite")).collect();
     days.sort();
@@ -114,14 +114,14 @@ pub fn day_files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// A program that goes on until it is told to end. Killed when dropped.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     log: Arc<Mutex<String>>,
     reading: Option<JoinHandle<()>>,
 }
 
 impl Running {
-    pub fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -138,18 +138,18 @@ impl Running {
         Self { child, log, reading: Some(reading) }
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Everything it said on stderr so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
     /// Waits until it says something.
     #[track_caller]
-    pub fn says(&mut self, words: &str) {
+    pub(crate) fn says(&mut self, words: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.log().contains(words) {
             let ended = self.child.try_wait().unwrap();
@@ -160,13 +160,13 @@ impl Running {
     }
 
     /// Sends a signal by its name, such as `TERM`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap().success());
     }
 
     /// Waits for its end.
     #[track_caller]
-    pub fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -182,7 +182,7 @@ impl Running {
 
     /// Ends it in good order.
     #[track_caller]
-    pub fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.signal("TERM");
         let status = self.ended();
         assert_eq!(status.code(), Some(0), "{}", self.log());
@@ -190,7 +190,7 @@ impl Running {
     }
 
     /// Ends it as a machine without power would.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.ended();
     }
@@ -205,22 +205,22 @@ impl Drop for Running {
 }
 
 /// A `proreus serve` that answers.
-pub struct Serving {
-    pub process: Running,
-    pub address: String,
+pub(crate) struct Serving {
+    pub(crate) process: Running,
+    pub(crate) address: String,
 }
 
 impl Serving {
     /// Serves a directory, recording the cluster of a kubeconfig; returns when it answers.
     #[track_caller]
-    pub fn start(dir: &Path, kubeconfig: &Path, more: &[&str]) -> Self {
+    pub(crate) fn start(dir: &Path, kubeconfig: &Path, more: &[&str]) -> Self {
         let mut command = proreus();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir", text(dir), "--kubeconfig", text(kubeconfig)]).args(more);
         Self::of(Running::start(command))
     }
 
     #[track_caller]
-    pub fn of(mut process: Running) -> Self {
+    pub(crate) fn of(mut process: Running) -> Self {
         process.says("answering on http://");
         let log = process.log();
         let (_, rest) = log.split_once("answering on http://").unwrap();
@@ -230,7 +230,7 @@ impl Serving {
 
     /// The answer to a question, when it is a success.
     #[track_caller]
-    pub fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let answer = http::get(&self.address, path);
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         serde_json::from_str(&answer.body).unwrap()
@@ -238,7 +238,7 @@ impl Serving {
 
     /// Waits until every watch is synced.
     #[track_caller]
-    pub fn synced(&self) {
+    pub(crate) fn synced(&self) {
         until(&format!("all watches synced\n{}", self.process.log()), || {
             let ready = self.get("/readyz");
             ready["synced"].as_u64() > Some(5) && ready["listing"] == 0 && ready["stale"] == 0
@@ -247,7 +247,7 @@ impl Serving {
 
     /// All changes that match a query, over all pages, oldest first.
     #[track_caller]
-    pub fn changes(&self, query: &str) -> Vec<Value> {
+    pub(crate) fn changes(&self, query: &str) -> Vec<Value> {
         let mut all = Vec::new();
         let mut cursor = String::new();
         loop {

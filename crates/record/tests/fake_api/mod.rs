@@ -109,6 +109,7 @@ impl FakeApi {
             .route("/api/v1/{resource}", get(core_collection))
             .route("/api/v1/namespaces/{namespace}/{resource}", get(namespaced_collection))
             .route("/apis/{group}/{version}/{resource}", get(group_collection))
+            .route("/apis/{group}/{version}/{resource}/{name}", get(group_object))
             .with_state(fake.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         fake
@@ -330,6 +331,13 @@ async fn namespaced_collection(
     uri: axum::http::Uri,
 ) -> Response {
     collection(fake, resource, query, &uri).await
+}
+
+async fn group_object(State(fake): State<FakeApi>, Path((_, _, resource, name)): Path<(String, String, String, String)>) -> Response {
+    match fake.lock().objects.get(&(resource, name)) {
+        Some(object) => answer(200, object),
+        None => answer(404, &status(404, "NotFound", "not found")),
+    }
 }
 
 async fn core_collection(
