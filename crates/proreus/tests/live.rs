@@ -103,7 +103,6 @@ fn nothing_is_lost_or_told_twice_over_kills_while_a_cluster_goes_on() {
             cluster.delete(&format!("/api/v1/namespaces/default/configmaps/kept-{}-0", round - 1));
         }
         serving = Serving::start(&journal, &kubeconfig, &[]);
-        serving.synced();
         let after = serving.changes("");
         assert_eq!(&after[..known.len()], &known[..], "what was answered stays as it was answered");
     }
@@ -147,10 +146,12 @@ fn every_endpoint_answers_about_a_live_recording_and_the_same_after_a_kill() {
     let serving = Serving::start(&journal, &kubeconfig, &[]);
     serving.synced();
     cluster.config_map("settings", "one");
+    until("the first version", || !serving.changes("name=settings").is_empty());
     cluster.config_map("settings", "two");
     until("both versions", || serving.changes("name=settings").len() == 2);
     let [made, changed] = &serving.changes("name=settings")[..] else { panic!("two versions") };
     let (from, to) = (made["seq"].as_u64().unwrap(), changed["seq"].as_u64().unwrap());
+    let (then, later) = (made["recordedAt"].as_str().unwrap(), changed["recordedAt"].as_str().unwrap());
     assert_eq!(changed["changed"][0]["before"], "one");
     assert_eq!(changed["changed"][0]["after"], "two");
 
@@ -166,11 +167,11 @@ fn every_endpoint_answers_about_a_live_recording_and_the_same_after_a_kill() {
     // Answers about a closed past: they are the same for ever.
     let questions = [
         "/api/v1/changes?name=settings&limit=10".to_owned(),
-        format!("{object}?at={from}"),
-        format!("{object}?at={to}"),
+        format!("{object}?at={then}"),
+        format!("{object}?at={later}"),
         format!("{object}/history"),
         format!("/api/v1/diff?from={from}&to={to}"),
-        format!("/api/v1/state?at={to}&kind=ConfigMap&namespace=default"),
+        format!("/api/v1/state?at={later}&kind=ConfigMap&namespace=default"),
         "/api/v1/events?resourceType=configmaps&resourceName=settings".to_owned(),
         "/api/v1/events/default/configmaps/settings".to_owned(),
     ];
@@ -190,7 +191,8 @@ fn every_endpoint_answers_about_a_live_recording_and_the_same_after_a_kill() {
     serving.process.kill();
     let again = Serving::start(&journal, &kubeconfig, &[]);
     assert_eq!(ask(&again), before, "a kill changes no answer");
-    again.synced();
+    cluster.config_map("later", "1");
+    until("what came after the kill", || !again.changes("name=later").is_empty());
     assert_eq!(ask(&again), before, "nor does what is watched again");
     again.process.end();
     playing.end();
