@@ -13,7 +13,7 @@ use proreus_store::{Checkpoint, Head, Journal, StoreError};
 use crate::board::WatchCell;
 use crate::cluster_api::{self, ApiError, ClusterApi};
 use crate::intake::{Circumstance, Intake, Observed, Refusal};
-use crate::json::{self, MAX_DEPTH};
+use crate::json::{self, MAX_DEPTH, Node};
 use crate::known::{Ending, Known, Seen, Sight, Slot, Verdict};
 use crate::manager::Touched;
 use crate::queue::{Closed, Entry, Queue};
@@ -26,7 +26,7 @@ const REFUSED_MARK_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 /// Metadata of one object.
 const METADATA_BYTES: usize = 4 * 1024 * 1024;
 
-const ACCEPT_METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+const ACCEPT_METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// Why a watch cannot go on.
 #[derive(Debug)]
@@ -439,13 +439,19 @@ impl Ledger {
 
     /// Asks the server whether this very object lives.
     async fn presence(&self, object: &ObjectId) -> Presence {
-        let path = cluster_api::object(&self.chosen.resource_type, object);
+        let path = cluster_api::named(&self.chosen.resource_type, object);
         match self.api.document(&path, ACCEPT_METADATA, METADATA_BYTES).await {
             Ok(document) => match json::parse(&document, MAX_DEPTH) {
-                Ok(found) if found.text_at(&["metadata", "uid"]) == Some(object.uid.as_str()) => Presence::Alive,
-                Ok(_) => Presence::Gone,
+                Ok(found) => match found.get("items") {
+                    Some(Node::List(items)) if items.iter().any(|item| item.text_at(&["metadata", "uid"]) == Some(object.uid.as_str())) => {
+                        Presence::Alive
+                    }
+                    Some(Node::List(_)) => Presence::Gone,
+                    _ => Presence::Unclear("the answer is no list".to_owned()),
+                },
                 Err(error) => Presence::Unclear(error.to_string()),
             },
+            // The type itself is gone, and so is everything of it.
             Err(ApiError::Answer { code: 404, .. }) => Presence::Gone,
             Err(error) => Presence::Unclear(error.to_string()),
         }
@@ -462,7 +468,7 @@ fn slot_of(head: &Head) -> Slot {
 
 fn has_synced_mark(journal: &dyn Journal, scope: &proreus_model::WatchScope) -> Result<bool, StoreError> {
     let query = proreus_store::ReadQuery {
-        range: proreus_model::SeqRange { first: Seq(1), last: journal.watermark() },
+        range: proreus_model::SeqRange { first: Seq(0), last: journal.watermark() },
         filter: proreus_model::Filter {
             clusters: vec![scope.cluster.clone()],
             groups: vec![scope.group.clone()],

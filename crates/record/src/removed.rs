@@ -181,7 +181,8 @@ fn marks_of(scope: &WatchScope, mark_kinds: Vec<MarkKind>) -> Filter {
 }
 
 fn newest(journal: &dyn Journal, filter: Filter, limit: usize) -> Result<Vec<Record>, StoreError> {
-    let range = SeqRange { first: Seq(1), last: journal.watermark() };
+    // From the oldest there is: position 1 is gone after the first day that retention took.
+    let range = SeqRange { first: Seq(0), last: journal.watermark() };
     let query = ReadQuery { range, filter, after: None, order: Order::Descending, limit, detail: BodyDetail::None };
     Ok(journal.read(&query)?.records.into_iter().map(|recorded| recorded.record).collect())
 }
