@@ -6,8 +6,8 @@
 use jiff::Timestamp;
 use proreus_model::{Name, Namespace, ResourceVersion, Uid};
 
+use crate::authorship::{self, ManagedEntry};
 use crate::json::{self, JsonError, MAX_DEPTH, Node};
-use crate::manager::{self, ManagedEntry};
 
 /// The kinds of watch events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ pub(crate) fn metadata(object: &Node<'_>) -> Result<Metadata, &'static str> {
         generation: object.get("metadata").and_then(|metadata| metadata.get("generation")).and_then(Node::as_i64),
         created: time("creationTimestamp"),
         deleted: time("deletionTimestamp"),
-        managed: manager::newest_entries(object),
+        managed: authorship::newest_entries(object),
     })
 }
 

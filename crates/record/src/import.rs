@@ -11,11 +11,11 @@ use proreus_model::{ClusterId, Group, ObjectId, Origin, Record, Resource, Resour
 use proreus_store::{Batch, Journal, StoreError, WriterEpoch};
 
 use crate::RecordError;
+use crate::authorship::Touched;
 use crate::cutter::MAX_LINE_BYTES;
 use crate::intake::{Circumstance, Intake, Observed};
 use crate::json::{self, MAX_DEPTH, Node};
 use crate::known::{Ending, Known, Seen, Slot, Verdict};
-use crate::manager::Touched;
 use crate::noise::NoisePolicy;
 use crate::redact::Redactor;
 

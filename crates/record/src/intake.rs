@@ -9,10 +9,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use proreus_model::{ApiVersion, Change, ClusterId, Gap, ObjectId, Origin, ResourceType, Seq, Uid, Verb, WatchScope};
 
+use crate::authorship::{self, Touched};
 use crate::envelope::{self, Metadata};
 use crate::json::{self, JsonError, MAX_DEPTH, Node};
 use crate::known::Slot;
-use crate::manager::{self, Touched};
 use crate::noise::{NoiseFilter, NoisePolicy, Print};
 use crate::redact::Redactor;
 
@@ -119,7 +119,7 @@ impl Intake {
     /// The change that an observed object makes.
     pub(crate) fn change(&self, seen: &Observed, how: Circumstance) -> Change {
         let metadata = &seen.metadata;
-        let author = manager::author(&metadata.managed, how.touched);
+        let author = authorship::author(&metadata.managed, how.touched);
         let managed_at = author.map(|entry| entry.at);
         let event_time = match how.verb {
             Verb::Create => metadata.created,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use proreus_model::{Name, Namespace, ResourceVersion, Uid};
 use sha2::{Digest, Sha256};
 
-use crate::manager::Touched;
+use crate::authorship::Touched;
 use crate::noise::Print;
 
 /// Fingerprint of `namespace/name`: one object of a type lives under a name at a time.

@@ -10,12 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Clock, Gap, Mark, MarkKind, ObjectId, Origin, Record, ResourceVersion, Seq, Uid, Verb};
 use proreus_store::{Checkpoint, Head, Journal, StoreError};
 
+use crate::authorship::Touched;
 use crate::board::WatchCell;
 use crate::cluster_api::{self, ApiError, ClusterApi};
 use crate::intake::{Circumstance, Intake, Observed, Refusal};
 use crate::json::{self, MAX_DEPTH, Node};
 use crate::known::{Ending, Known, Seen, Sight, Slot, Verdict};
-use crate::manager::Touched;
 use crate::queue::{Closed, Entry, Queue};
 use crate::removed;
 use crate::selection::Chosen;

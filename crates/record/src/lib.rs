@@ -8,7 +8,7 @@ mod json;
 mod cutter;
 mod envelope;
 
-mod manager;
+mod authorship;
 
 mod facts;
 mod redact;

@@ -475,6 +475,30 @@ async fn a_definition_that_is_not_recorded_is_known_all_the_same_when_it_went() 
     assert_eq!(deletes(&journal), ["delete relist c@102 gap"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_custom_type_that_went_after_half_of_its_first_list_leaves_no_object_behind() {
+    let fake = FakeApi::start().await;
+    fake.serve("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false);
+    fake.serve("shop.example", "v1", "carts", "Cart", true);
+    fake.apply("customresourcedefinitions", "carts.shop.example", json!({}));
+    for name in ["a", "b", "c", "d", "e"] {
+        fake.apply("carts", name, json!({}));
+    }
+    fake.fail("carts", Operation::List, [Fault::None, Fault::Status(500, None), Fault::Status(500, None)]);
+    let journal = MemoryJournal::new();
+    let patterns = ["pods", "carts"];
+    let recorder = record(&fake, &journal, &patterns).await;
+    until("the first page", &recorder, || changes(&journal).len() == 3).await;
+    recorder.shutdown().await.unwrap();
+    assert_eq!(marked(&journal, "synced carts"), 0);
+    fake.delete("customresourcedefinitions", "carts.shop.example");
+    fake.unserve("carts");
+    let recorder = record(&fake, &journal, &patterns).await;
+    until("carts told as stopped", &recorder, || marked(&journal, "stopped carts") == 1).await;
+    recorder.shutdown().await.unwrap();
+    assert_eq!(deletes(&journal).len(), 3);
+}
+
 fn deletes(journal: &MemoryJournal) -> Vec<String> {
     let mut deletes: Vec<String> = changes(journal).into_iter().filter(|change| change.starts_with("delete")).collect();
     deletes.sort();
