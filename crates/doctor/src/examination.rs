@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::check::{Check, Mode, Severity, Subject, Undecided, Verdict};
 use crate::checks::CHECKS;
-use crate::finding::Finding;
+use crate::finding::{Finding, Rank};
 use crate::settings::DoctorSettings;
 
 /// Objects named in a report for which one check could not decide; further ones are counted.
@@ -224,7 +224,24 @@ pub fn examine_object(
     };
     let subject = Subject { check, object, view, settings: &own, now };
     let verdict = catch_unwind(AssertUnwindSafe(|| (check.examine)(&subject))).unwrap_or_else(|_| Ok(vec![failed(&subject)]));
+    let verdict = verdict.map(|findings| findings.into_iter().map(|finding| on_silent_node(view, finding)).collect());
     judge(verdict, stale, &own.severity, own.grace_seconds, now)
+}
+
+/// A consequence for a workload with pods on a node that does not report happens on that node, as far as anybody can tell.
+fn on_silent_node(view: &Snapshot, finding: Finding) -> Finding {
+    if finding.rank != Rank::Consequence || finding.node.is_some() {
+        return finding;
+    }
+    let children = view.children(&finding.owner.uid);
+    let pods = children.flat_map(|child| std::iter::once(child).chain(view.children(&child.id.uid)));
+    let nodes = pods.filter(|object| object.is_a(KindRef::POD)).filter_map(|pod| pod.text("/spec/nodeName").ok().flatten());
+    let silent = nodes.filter(|name| {
+        let node = view.named(&finding.object.cluster, KindRef::NODE, &"".into(), &(*name).into());
+        node.is_some_and(|node| node.condition("Ready").ok().flatten().is_some_and(|ready| !ready.is_true()))
+    });
+    let node = silent.min().map(str::to_owned);
+    finding.on_node(node.as_deref())
 }
 
 fn judge(verdict: Verdict, stale: Option<Timestamp>, severity: &Option<Severity>, grace_seconds: Option<u32>, now: Timestamp) -> Judgement {
