@@ -124,8 +124,9 @@ impl Report {
             return;
         }
         let named_before = self.unsettled.len();
+        let stale = stale_since(view, cluster, kind, now);
         for object in objects(view, cluster, kind) {
-            let judgement = examine_object(view, settings, now, check, kind, object);
+            let judgement = within_reach(view, settings, now, check, stale, object);
             let tally = self.tallies.entry(check.id).or_default();
             tally.examined += 1;
             match judgement {
@@ -210,18 +211,33 @@ pub fn examine_object(
     kind: KindRef,
     object: &Observed,
 ) -> Judgement {
-    let cluster = &object.id.cluster;
-    if let Some(undecided) = out_of_reach(view, cluster, check, kind, now) {
-        return Judgement::Undecided(undecided);
+    match out_of_reach(view, &object.id.cluster, check, kind, now) {
+        Some(undecided) => Judgement::Undecided(undecided),
+        None => within_reach(view, settings, now, check, stale_since(view, &object.id.cluster, kind, now), object),
     }
+}
+
+/// Since when nobody looks at a kind any more, where nobody does.
+fn stale_since(view: &Snapshot, cluster: &ClusterId, kind: KindRef, now: Timestamp) -> Option<Timestamp> {
+    match view.freshness(cluster, kind) {
+        Freshness::Stale { since, .. } if since < now => Some(since),
+        _ => None,
+    }
+}
+
+/// Runs a check that has all it needs over one object.
+fn within_reach(
+    view: &Snapshot,
+    settings: &DoctorSettings,
+    now: Timestamp,
+    check: &Check,
+    stale: Option<Timestamp>,
+    object: &Observed,
+) -> Judgement {
     let own = settings.of(check, object);
     if own.enabled == Some(false) {
         return Judgement::Off;
     }
-    let stale = match view.freshness(cluster, kind) {
-        Freshness::Stale { since, .. } if since < now => Some(since),
-        _ => None,
-    };
     let subject = Subject { check, object, view, settings: &own, now };
     let verdict = catch_unwind(AssertUnwindSafe(|| (check.examine)(&subject))).unwrap_or_else(|_| Ok(vec![failed(&subject)]));
     let verdict = verdict.map(|findings| findings.into_iter().map(|finding| on_silent_node(view, finding)).collect());
