@@ -3,6 +3,7 @@
 //! The same question about the same moment gives the same answer, whenever it is asked.
 
 use jiff::{SignedDuration, Timestamp};
+use proreus_doctor::incidents::{Incident, IncidentSettings, Watch};
 use proreus_doctor::{Check, DoctorSettings, Report, checks, examine};
 use proreus_model::{Access, Filter, Order, Record, Seq, SeqRange};
 use proreus_observe::Snapshot;
@@ -42,7 +43,59 @@ pub struct DoctorAnswer {
     pub report: Report,
 }
 
+/// What is asked of the incidents.
+#[derive(Clone, Debug, Default)]
+pub struct IncidentsQuestion {
+    /// As they were known when.
+    pub at: Moment,
+    /// Only of owners in these namespaces; empty for all.
+    pub namespaces: Vec<String>,
+    /// Graces, thresholds, silences.
+    pub doctor: DoctorSettings,
+    /// Hold-downs, windows, limits.
+    pub settings: IncidentSettings,
+}
+
+/// What incidents there were.
+#[derive(Clone, Debug)]
+pub struct IncidentsAnswer {
+    /// The moment.
+    pub time: Timestamp,
+    /// The last record before it.
+    pub seq: Seq,
+    /// Open and resolved, in the order of their opening.
+    pub incidents: Vec<Incident>,
+}
+
 impl Questions {
+    /// The incidents that watching would have told of by a moment: the journal is folded from its beginning as a live watch folds it.
+    ///
+    /// # Errors
+    /// A moment that is no longer kept, a journal that cannot be read.
+    pub fn incidents(&self, question: &IncidentsQuestion, access: &Access) -> Result<IncidentsAnswer, AppError> {
+        let seq = self.seq_of(question.at)?;
+        let mut watch = Watch::new(question.doctor.clone(), question.settings.clone());
+        let Some(oldest) = self.journal().oldest()? else {
+            return Ok(IncidentsAnswer { time: Timestamp::UNIX_EPOCH, seq, incidents: Vec::new() });
+        };
+        if oldest.seq.0 > 1 {
+            self.base(Seq(oldest.seq.0 - 1), access, &mut |record| drop(watch.fold(record)))?;
+        }
+        let everything = Filter { marks: true, access: access.clone(), ..Filter::changes() };
+        self.replay(SeqRange { first: oldest.seq, last: seq }, everything, &mut |record| drop(watch.fold(record)))?;
+        let last = self.recorded_at(seq)?.unwrap_or(oldest.recorded_at);
+        let time = match question.at {
+            Moment::At(time) => time,
+            Moment::Now | Moment::After(_) => last,
+        };
+        watch.advance(time);
+        let is_wanted = |incident: &&Incident| {
+            question.namespaces.is_empty() || question.namespaces.iter().any(|namespace| namespace == incident.owner.namespace.as_str())
+        };
+        let incidents = watch.incidents().into_iter().filter(is_wanted).cloned().collect();
+        Ok(IncidentsAnswer { time, seq, incidents })
+    }
+
     /// What is wrong at a moment.
     ///
     /// # Errors
@@ -77,26 +130,26 @@ impl Questions {
         if first > oldest.seq {
             let before = Seq(first.0 - 1);
             let marks = Filter { access: access.clone(), ..Filter::marks() };
-            self.replay(&mut view, SeqRange { first: oldest.seq, last: before }, marks)?;
-            self.base(&mut view, before, access)?;
+            self.replay(SeqRange { first: oldest.seq, last: before }, marks, &mut |record| view.apply(record))?;
+            self.base(before, access, &mut |record| view.apply(record))?;
         } else if oldest.seq.0 > 1 {
             // What retention took away is kept as the state just before the oldest record.
-            self.base(&mut view, Seq(oldest.seq.0 - 1), access)?;
+            self.base(Seq(oldest.seq.0 - 1), access, &mut |record| view.apply(record))?;
         }
         let everything = Filter { marks: true, access: access.clone(), ..Filter::changes() };
-        self.replay(&mut view, SeqRange { first, last: seq }, everything)?;
+        self.replay(SeqRange { first, last: seq }, everything, &mut |record| view.apply(record))?;
         Ok((view, last))
     }
 
     /// Every object alive at a position.
-    fn base(&self, view: &mut Snapshot, at: Seq, access: &Access) -> Result<(), AppError> {
+    fn base(&self, at: Seq, access: &Access, fold: &mut dyn FnMut(&Record)) -> Result<(), AppError> {
         let filter = Filter { access: access.clone(), ..Filter::changes() };
         let mut after = None;
         loop {
             let page = self.journal().objects(at, &filter, after.as_ref(), PAGE, BodyDetail::Body)?;
             after = page.objects.last().map(|change| change.object.clone());
             for change in page.objects {
-                view.apply(&Record::Change(change));
+                fold(&Record::Change(change));
             }
             if !page.more {
                 return Ok(());
@@ -104,13 +157,13 @@ impl Questions {
         }
     }
 
-    fn replay(&self, view: &mut Snapshot, range: SeqRange, filter: Filter) -> Result<(), AppError> {
+    fn replay(&self, range: SeqRange, filter: Filter, fold: &mut dyn FnMut(&Record)) -> Result<(), AppError> {
         let mut query = ReadQuery { range, filter, after: None, order: Order::Ascending, limit: PAGE, detail: BodyDetail::Body };
         loop {
             let page = self.journal().read(&query)?;
             query.after = page.records.last().map(|recorded| recorded.record.seq());
             for recorded in page.records {
-                view.apply(&recorded.record);
+                fold(&recorded.record);
             }
             if !page.more {
                 return Ok(());

@@ -1,4 +1,4 @@
-//! Flags of the verbs that judge: `doctor`, `explain`, `scenario check`.
+//! Flags of the verbs that judge: `doctor`, `incidents`, `explain`, `scenario check`.
 
 use std::path::PathBuf;
 
@@ -104,6 +104,37 @@ pub(crate) struct ExplainFlags {
     /// Id of a check, or a reason that one gives; without, every check is listed
     #[arg(value_name = "CHECK")]
     pub(crate) check: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+/// Which incidents are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StateWord {
+    /// Every one.
+    #[default]
+    All,
+    /// Those that go on.
+    Open,
+    /// Those that are over.
+    Resolved,
+}
+
+/// Flags of `incidents`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct IncidentsFlags {
+    /// Directory of a journal; PROREUS_DATA_DIR [default: proreus-data]
+    #[arg(long, value_name = "DIR", help_heading = "Where to ask")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// As they were known at this moment: RFC 3339, a date, how long ago (15m), or a sequence number
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// Only open or only resolved ones
+    #[arg(long, value_enum, value_name = "STATE", default_value_t)]
+    pub(crate) state: StateWord,
+    /// Only about this namespace; repeat for several
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Vec<String>,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
 }

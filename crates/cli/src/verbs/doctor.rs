@@ -61,7 +61,7 @@ pub(crate) fn run(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<
     verdict(&answer, flags)
 }
 
-fn moment(at: Option<&str>, questions: &Questions, now: Timestamp) -> Result<Moment, Failure> {
+pub(crate) fn moment(at: Option<&str>, questions: &Questions, now: Timestamp) -> Result<Moment, Failure> {
     match at {
         None => Ok(Moment::Now),
         Some(text) => match text.parse() {

@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod history;
+pub(crate) mod incidents;
 pub(crate) mod manifests;
 pub(crate) mod playground;
 pub(crate) mod scenario;

@@ -50,8 +50,13 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
 
 /// Whether a later run of the same cron job succeeded.
 fn is_made_good(subject: &Subject<'_>, job: &Observed, failed: jiff::Timestamp) -> Result<bool, crate::Undecided> {
-    let owner = job.controller().and_then(|owner| subject.view.by_uid(&owner.uid));
-    let Some(owner) = owner.filter(|owner| owner.is_a(KindRef::CRON_JOB)) else { return Ok(false) };
+    let Some(reference) = job.controller().filter(|owner| owner.kind.as_str() == KindRef::CRON_JOB.kind) else { return Ok(false) };
+    let Some(owner) = subject.view.by_uid(&reference.uid) else {
+        return match subject.view.freshness(&job.id.cluster, KindRef::CRON_JOB).is_certain_at(subject.now) {
+            true => Ok(false),
+            false => Err(crate::Undecided::Unknown("its cron job is not known, nor whether a later run succeeded".to_owned())),
+        };
+    };
     if owner.time("/status/lastSuccessfulTime")?.is_some_and(|success| success > failed) {
         return Ok(true);
     }

@@ -116,8 +116,8 @@ impl Incident {
         self.findings.len() as u64 + self.uncounted
     }
 
-    /// Takes in a finding; says whether it is one that people would want to hear of anew.
-    pub(super) fn take(&mut self, key: &SymptomKey, finding: &Finding, at: Timestamp) -> bool {
+    /// Takes in a finding, one that `is_new` or one that it knows; says whether its severity changed.
+    pub(super) fn take(&mut self, key: &SymptomKey, finding: &Finding, is_new: bool, at: Timestamp) -> bool {
         self.last_seen_at = self.last_seen_at.max(at);
         for seq in &finding.evidence {
             if !self.evidence.contains(seq) && self.evidence.len() < EVIDENCE_LIMIT {
@@ -126,7 +126,7 @@ impl Incident {
         }
         if self.findings.contains_key(key) || self.findings.len() < FINDINGS_LIMIT {
             self.findings.insert(key.clone(), finding.clone());
-        } else {
+        } else if is_new {
             self.uncounted += 1;
         }
         self.retell()

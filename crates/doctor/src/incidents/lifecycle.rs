@@ -5,17 +5,20 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
-use proreus_model::ObjectId;
+use proreus_model::{ClusterId, ObjectId};
 
 use super::agenda::Agenda;
-use super::grouping::{Explanations, IncidentKey, SymptomKey, Target, cluster_object};
+use super::grouping::{IncidentKey, SymptomKey, Target, cluster_object, is_of_node, nameless, registry_object, registry_of};
 use super::incident::{Effect, Incident, IncidentState};
 use super::settings::IncidentSettings;
 use crate::examination::Judgement;
-use crate::finding::Finding;
+use crate::finding::{Finding, Rank};
 
 /// Resolved incidents that are remembered; the journal has the others.
 const RESOLVED_LIMIT: usize = 1_000;
+
+/// A cluster, and the name of a node or of a registry.
+type Place = (ClusterId, String);
 
 /// A finding over time.
 #[derive(Clone, Debug)]
@@ -40,8 +43,18 @@ impl Symptom {
 pub(super) struct Lifecycle {
     pub(super) settings: IncidentSettings,
     symptoms: BTreeMap<SymptomKey, Symptom>,
-    /// Symptoms that are a part of nothing yet.
-    waiting: BTreeSet<SymptomKey>,
+    /// Symptoms by the name of their owner, and by their node: a change of either concerns them.
+    by_owner: BTreeMap<ObjectId, BTreeSet<SymptomKey>>,
+    by_node: BTreeMap<String, BTreeSet<SymptomKey>>,
+    /// How many symptoms an incident has.
+    members: BTreeMap<IncidentKey, u64>,
+    /// Symptoms on nodes themselves, and failing pulls by registry and owner: they explain others.
+    node_troubles: BTreeMap<Place, BTreeSet<SymptomKey>>,
+    pulls: BTreeMap<Place, BTreeMap<ObjectId, BTreeSet<SymptomKey>>>,
+    /// Symptoms that are due and part of nothing yet.
+    ready: BTreeSet<SymptomKey>,
+    /// Symptoms that are due and wait for what may explain them.
+    blocked: BTreeSet<SymptomKey>,
     open: BTreeMap<IncidentKey, Incident>,
     resolved: VecDeque<(IncidentKey, Incident)>,
     /// When incidents opened, within the storm's window.
@@ -69,23 +82,116 @@ impl Lifecycle {
         self.open.get_mut(key)
     }
 
+    /// When the first of the incident's symptoms began, as far as anybody saw.
     pub(super) fn first_seen(&self, key: &IncidentKey) -> Option<Timestamp> {
-        let of_incident = self.symptoms.values().filter(|symptom| symptom.incident.as_ref() == Some(key));
-        of_incident.map(|symptom| symptom.seen_at.min(symptom.finding.since.max(Timestamp::MIN))).min()
+        let symptoms = self.open.get(key)?.findings.keys().filter_map(|key| self.symptoms.get(key));
+        symptoms.map(|symptom| symptom.seen_at.min(symptom.finding.since)).min()
     }
 
     /// The symptoms that a change of an object may concern, beside its own: those of the same owner, and those on it.
-    pub(super) fn related(&self, owner: &ObjectId, node: Option<&str>) -> Vec<SymptomKey> {
-        let concerns = |symptom: &Symptom| {
-            let of = &symptom.finding.owner;
-            let same_owner = of.name == owner.name
-                && of.namespace == owner.namespace
-                && of.kind == owner.kind
-                && of.group == owner.group
-                && of.cluster == owner.cluster;
-            same_owner || node.is_some() && symptom.finding.node.as_deref() == node
-        };
-        self.symptoms.iter().filter(|(_, symptom)| concerns(symptom)).map(|(key, _)| key.clone()).collect()
+    pub(super) fn related(&self, owner: &ObjectId, node: Option<&str>) -> BTreeSet<SymptomKey> {
+        let of_owner = self.by_owner.get(&nameless(owner)).into_iter().flatten();
+        let on_node = node.and_then(|node| self.by_node.get(node)).into_iter().flatten();
+        of_owner.chain(on_node).cloned().collect()
+    }
+
+    /// Brings the indexes into step; `is_there` says whether the symptom comes or goes.
+    fn index(&mut self, key: &SymptomKey, finding: &Finding, is_there: bool) {
+        self.index_explanations(key, finding, is_there);
+        let owner = nameless(&finding.owner);
+        let node = finding.node.clone();
+        if is_there {
+            self.by_owner.entry(owner).or_default().insert(key.clone());
+            if let Some(node) = node {
+                self.by_node.entry(node).or_default().insert(key.clone());
+            }
+            return;
+        }
+        if self.by_owner.get_mut(&owner).is_some_and(|keys| keys.remove(key) && keys.is_empty()) {
+            self.by_owner.remove(&owner);
+        }
+        if let Some(node) = node
+            && self.by_node.get_mut(&node).is_some_and(|keys| keys.remove(key) && keys.is_empty())
+        {
+            self.by_node.remove(&node);
+        }
+    }
+
+    /// What may explain others.
+    fn index_explanations(&mut self, key: &SymptomKey, finding: &Finding, is_there: bool) {
+        let place = |name: &str| (finding.object.cluster.clone(), name.to_owned());
+        if is_of_node(finding) {
+            let keys = self.node_troubles.entry(place(finding.object.name.as_str())).or_default();
+            if is_there {
+                keys.insert(key.clone())
+            } else {
+                keys.remove(key)
+            };
+        }
+        if let Some(registry) = registry_of(finding) {
+            let owners = self.pulls.entry(place(registry)).or_default();
+            let keys = owners.entry(nameless(&finding.owner)).or_default();
+            if is_there {
+                keys.insert(key.clone())
+            } else {
+                keys.remove(key)
+            };
+            if keys.is_empty() {
+                owners.remove(&nameless(&finding.owner));
+            }
+        }
+    }
+
+    /// The symptom, if it is there at the moment, and whether it is due.
+    fn present(&self, key: &SymptomKey, now: Timestamp) -> Option<(&Finding, bool)> {
+        let symptom = self.symptoms.get(key).filter(|symptom| symptom.clean_since.is_none())?;
+        Some((&symptom.finding, symptom.is_due(now)))
+    }
+
+    /// Which incident a symptom belongs to: its own, or that of what explains it.
+    fn target(&self, finding: &Finding, now: Timestamp) -> Target {
+        let cluster = &finding.object.cluster;
+        if let Some(node) = finding.node.as_ref().filter(|_| finding.object.kind.as_str() != "Node") {
+            let troubles = self.node_troubles.get(&(cluster.clone(), node.clone())).into_iter().flatten();
+            let present: Vec<(&Finding, bool)> = troubles.filter_map(|key| self.present(key, now)).collect();
+            match present.iter().find(|(_, is_due)| *is_due) {
+                Some((trouble, _)) => return Target::of(&trouble.owner, trouble.reason),
+                None if !present.is_empty() => return Target::Wait,
+                None => {}
+            }
+        }
+        if let Some(registry) = registry_of(finding) {
+            let owners = self.pulls.get(&(cluster.clone(), registry.to_owned())).into_iter().flatten();
+            let failing = owners.filter(|(_, keys)| keys.iter().any(|key| self.present(key, now).is_some_and(|(_, is_due)| is_due)));
+            let enough = usize::try_from(self.settings.registry_owners).unwrap_or(usize::MAX).max(1);
+            if failing.take(enough).count() >= enough {
+                return Target::of(&registry_object(cluster, registry), "RegistryUnreachable");
+            }
+        }
+        if finding.rank == Rank::Consequence {
+            let others = self.by_owner.get(&nameless(&finding.owner)).into_iter().flatten();
+            let mut causes =
+                others.filter_map(|key| Some((key, self.present(key, now)?))).filter(|(_, (other, _))| other.rank == Rank::Cause);
+            let mut is_pending = false;
+            let due = causes.find(|(_, (_, is_due))| {
+                is_pending |= !is_due;
+                *is_due
+            });
+            match due {
+                // Where the cause went, the consequence goes: a node or a registry may explain both.
+                Some((key, (cause, _))) => {
+                    let joined = self.symptoms.get(key).and_then(|symptom| symptom.incident.clone());
+                    let open = joined.and_then(|joined| Some((joined.clone(), self.open.get(&joined)?.owner.clone())));
+                    return match open {
+                        Some((joined, owner)) => Target::Incident(joined, Box::new(owner)),
+                        None => Target::of(&cause.owner, cause.reason),
+                    };
+                }
+                None if is_pending => return Target::Wait,
+                None => {}
+            }
+        }
+        Target::of(&finding.owner, finding.reason)
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &SymptomKey> {
@@ -129,6 +235,10 @@ impl Lifecycle {
         if let Some(until) = finding.until {
             self.agenda.put(until, key.clone());
         }
+        if let Some(former) = self.symptoms.get(&key).map(|symptom| symptom.finding.clone()) {
+            self.index(&key, &former, false);
+        }
+        self.index(&key, &finding, true);
         let symptom = self.symptoms.entry(key.clone()).or_insert_with(|| Symptom {
             finding: finding.clone(),
             seen_at: now,
@@ -141,16 +251,14 @@ impl Lifecycle {
             Some(incident) => {
                 let finding = symptom.finding.clone();
                 if let Some(incident) = self.open.get_mut(&incident)
-                    && incident.take(&key, &finding, now)
+                    && incident.take(&key, &finding, false, now)
                 {
                     self.effects.push(Effect::Changed(Box::new(incident.clone())));
                 }
             }
+            None if due > now => self.agenda.put(due, key),
             None => {
-                self.waiting.insert(key.clone());
-                if due > now {
-                    self.agenda.put(due, key);
-                }
+                self.ready.insert(key);
             }
         }
     }
@@ -174,6 +282,10 @@ impl Lifecycle {
     pub(super) fn settle(&mut self, keys: &BTreeSet<SymptomKey>, now: Timestamp) {
         for key in keys {
             let Some(symptom) = self.symptoms.get(key) else { continue };
+            if symptom.incident.is_none() && symptom.clean_since.is_none() && symptom.is_due(now) {
+                self.ready.insert(key.clone());
+                continue;
+            }
             let flaps = symptom.incident.as_ref().and_then(|incident| self.open.get(incident)).map_or(0, |incident| incident.flaps);
             let over = symptom.clean_since.and_then(|since| since.checked_add(self.settings.hold_down(flaps)).ok());
             if over.is_some_and(|over| over <= now) {
@@ -183,10 +295,12 @@ impl Lifecycle {
     }
 
     fn remove(&mut self, key: &SymptomKey, now: Timestamp) {
-        self.waiting.remove(key);
+        self.ready.remove(key);
+        self.blocked.remove(key);
         let Some(symptom) = self.symptoms.remove(key) else { return };
+        self.index(key, &symptom.finding, false);
         let Some(of) = symptom.incident else { return };
-        let is_last = !self.symptoms.values().any(|other| other.incident.as_ref() == Some(&of));
+        let is_last = self.count_out(&of) == 0;
         let Some(incident) = self.open.get_mut(&of) else { return };
         if is_last {
             // What it consisted of last stays in it, to be read.
@@ -199,6 +313,20 @@ impl Lifecycle {
                 self.effects.push(Effect::Changed(Box::new(incident.clone())));
             }
         }
+    }
+
+    fn count_in(&mut self, incident: &IncidentKey) {
+        *self.members.entry(incident.clone()).or_default() += 1;
+    }
+
+    /// One symptom less; says how many are left.
+    fn count_out(&mut self, incident: &IncidentKey) -> u64 {
+        let left = self.members.get(incident).copied().unwrap_or(0).saturating_sub(1);
+        match left {
+            0 => self.members.remove(incident),
+            left => self.members.insert(incident.clone(), left),
+        };
+        left
     }
 
     fn resolve(&mut self, key: &IncidentKey, merged_into: Option<String>, now: Timestamp) {
@@ -215,25 +343,25 @@ impl Lifecycle {
 
     /// Gives every symptom that is due its incident, at the end of a moment.
     pub(super) fn assign(&mut self, now: Timestamp) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let explanations = Explanations::of(self.symptoms.iter(), now, self.settings.registry_owners);
-        let mut groups = BTreeSet::new();
-        let due: Vec<SymptomKey> =
-            self.waiting.iter().filter(|key| self.symptoms.get(key).is_some_and(|symptom| symptom.is_due(now))).cloned().collect();
+        let mut due = std::mem::take(&mut self.ready);
+        due.append(&mut self.blocked);
+        let opened_before = self.opened.len();
         for key in due {
-            let Some(symptom) = self.symptoms.get(&key) else { continue };
+            let Some(symptom) = self.symptoms.get(&key).filter(|symptom| symptom.incident.is_none()) else { continue };
             let finding = symptom.finding.clone();
-            let Target::Incident(target, owner) = explanations.target(&finding) else { continue };
-            let (target, owner) = self.digested(target, *owner, now);
-            if owner != finding.owner {
-                groups.insert(target.clone());
+            match self.target(&finding, now) {
+                Target::Wait => {
+                    self.blocked.insert(key);
+                }
+                Target::Incident(target, owner) => {
+                    let (target, owner) = self.digested(target, *owner, now);
+                    self.join(&key, &finding, target, owner, now);
+                }
             }
-            self.join(&key, &finding, target, owner, now);
         }
-        for group in groups {
-            self.absorb(&group, &explanations, now);
+        let fresh: BTreeSet<IncidentKey> = self.opened.iter().skip(opened_before).cloned().collect();
+        for group in fresh.into_iter().filter(|key| key.is_group()) {
+            self.absorb(&group, now);
         }
     }
 
@@ -252,12 +380,12 @@ impl Lifecycle {
     }
 
     fn join(&mut self, key: &SymptomKey, finding: &Finding, target: IncidentKey, owner: ObjectId, now: Timestamp) {
-        self.waiting.remove(key);
         if let Some(symptom) = self.symptoms.get_mut(key) {
             symptom.incident = Some(target.clone());
         }
+        self.count_in(&target);
         if let Some(incident) = self.open.get_mut(&target) {
-            if incident.take(key, finding, now) {
+            if incident.take(key, finding, true, now) {
                 self.effects.push(Effect::Changed(Box::new(incident.clone())));
             }
             return;
@@ -271,7 +399,7 @@ impl Lifecycle {
                 fresh
             }
         };
-        incident.take(key, finding, now);
+        incident.take(key, finding, true, now);
         self.open.insert(target.clone(), incident);
         self.opened.push(target);
     }
@@ -293,9 +421,9 @@ impl Lifecycle {
     }
 
     /// Incidents whose every symptom belongs to a group that has just opened become part of it.
-    fn absorb(&mut self, group: &IncidentKey, explanations: &Explanations, now: Timestamp) {
+    fn absorb(&mut self, group: &IncidentKey, now: Timestamp) {
         let Some(id) = self.open.get(group).map(|incident| incident.id.clone()) else { return };
-        let belongs = |finding: &Finding| matches!(explanations.target(finding), Target::Incident(target, _) if target == *group);
+        let belongs = |finding: &Finding| matches!(self.target(finding, now), Target::Incident(target, _) if target == *group);
         let mut parts: BTreeMap<IncidentKey, Vec<(SymptomKey, Finding, bool)>> = BTreeMap::new();
         for (key, symptom) in &self.symptoms {
             if let Some(of) = symptom.incident.as_ref().filter(|of| *of != group) {
@@ -307,10 +435,12 @@ impl Lifecycle {
                 if let Some(symptom) = self.symptoms.get_mut(&key) {
                     symptom.incident = Some(group.clone());
                 }
+                self.count_in(group);
                 if let Some(incident) = self.open.get_mut(group) {
-                    incident.take(&key, &finding, now);
+                    incident.take(&key, &finding, true, now);
                 }
             }
+            self.members.remove(&of);
             self.resolve(&of, Some(id.clone()), now);
         }
     }

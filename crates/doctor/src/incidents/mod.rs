@@ -4,8 +4,8 @@
 //! before a record is done before the record is folded, so that a replay of the journal gives the same incidents to the byte. Invariant:
 //! only an object that was seen healthy, or seen to go, ends a symptom; what nobody looks at any more ends nothing.
 //!
-//! `watch` follows the records and decides what to look at again, `lifecycle` opens and resolves, `grouping` says which incident a symptom
-//! belongs to, `upstream` remembers what changed before.
+//! `watch` follows the records and decides what to look at again, `lifecycle` opens and resolves, `grouping` names what a symptom can be
+//! a part of, `upstream` remembers what changed before.
 
 mod agenda;
 mod grouping;
