@@ -14,6 +14,7 @@ mod moment;
 pub mod playground;
 pub mod questions;
 mod reading;
+pub mod scenario;
 pub mod service;
 pub mod status;
 pub mod storekeeping;

@@ -74,6 +74,14 @@ pub(crate) enum Failure {
         /// What to do.
         hint: String,
     },
+    /// A scenario file is none, or cannot be played.
+    #[error("{file}: {source}")]
+    Scenario {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        source: proreus_app::scenario::ScenarioCheckError,
+    },
     /// A file could not be read or written.
     #[error("{step}: {source}")]
     File {
@@ -88,8 +96,13 @@ pub(crate) enum Failure {
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
     /// What was asked for is bad news; it has been told already.
-    #[error("{0}")]
-    BadNews(String),
+    #[error("{problem}")]
+    BadNews {
+        /// What it comes to.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
 }
 
 /// An error as programs read it.
@@ -109,7 +122,7 @@ impl Failure {
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Usage { .. } | Self::Config(_) | Self::BadNews(_) => EXIT_REFUSED,
+            Self::Usage { .. } | Self::Config(_) | Self::BadNews { .. } | Self::Scenario { .. } => EXIT_REFUSED,
             Self::App(error) => by(error.is_refusal()),
             Self::Service(error) => by(error.is_refusal()),
             Self::Demo(error) => by(error.is_refusal()),
@@ -126,9 +139,11 @@ impl Failure {
     /// What the person can do next; empty where nothing helps.
     fn hint(&self) -> String {
         match self {
-            Self::Usage { hint, .. } | Self::Refused { hint, .. } | Self::Unreachable { hint, .. } | Self::File { hint, .. } => {
-                hint.clone()
-            }
+            Self::Usage { hint, .. }
+            | Self::Refused { hint, .. }
+            | Self::Unreachable { hint, .. }
+            | Self::File { hint, .. }
+            | Self::BadNews { hint, .. } => hint.clone(),
             Self::App(error) => error.hint(),
             Self::Config(error) => error.hint.clone(),
             Self::Service(error) => error.hint(),
@@ -137,7 +152,7 @@ impl Failure {
             Self::Host(error) => error.hint().to_owned(),
             Self::Slow => "what was durable is safe; the rest is watched again at the next start".to_owned(),
             Self::Output(_) => "check the disk or the program that reads the output".to_owned(),
-            Self::BadNews(_) => "the other days are served; restore a damaged one from an export or a backup".to_owned(),
+            Self::Scenario { source, .. } => source.hint().to_owned(),
         }
     }
 

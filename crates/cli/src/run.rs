@@ -102,6 +102,7 @@ async fn act(verb: Verb, context: &mut Context<'_, '_>) -> Result<(), Failure> {
         Verb::Demo(flags) => verbs::demo::run(&flags, context).await,
         Verb::Playground(flags) => verbs::playground::run(&flags, context).await,
         Verb::Manifests(flags) => verbs::manifests::run(&flags, context),
+        Verb::Scenario(flags) => verbs::scenario::run(&flags.verb, context),
         Verb::Store(flags) => verbs::store::run(&flags.verb, context),
     }
 }

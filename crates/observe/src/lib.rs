@@ -1,8 +1,12 @@
-//! Records in, understanding out: which fields differ between two versions, and where a cluster is while it is being made.
+//! Records in, understanding out: which fields differ between two versions, what we believe of a cluster at a time, and where a cluster is
+//! while it is being made.
 //!
 //! Pure: no clock, no randomness, no client; the same input gives the same bytes.
 
 mod diff;
+pub mod field;
 pub mod phases;
+mod snapshot;
 
 pub use diff::changed_fields;
+pub use snapshot::{EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Selector, Snapshot, Trail};

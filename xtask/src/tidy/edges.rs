@@ -9,13 +9,16 @@ use super::complaint::Complaint;
 use super::members::Member;
 
 /// The arrows, from the brains up to the binary: a crate and the crates it may name.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("observe", &["model"]),
+    ("doctor", &["model", "observe"]),
+    // Scenario files are for every brain, so their player knows none.
+    ("scenario", &["model"]),
     ("store", &["model"]),
     ("record", &["model", "observe", "store"]),
     ("playground", &["model"]),
-    ("app", &["model", "observe", "store", "record", "playground"]),
+    ("app", &["model", "observe", "doctor", "scenario", "store", "record", "playground"]),
     ("api", &["model", "observe", "app"]),
     ("serve", &["model", "api", "app"]),
     // `serve` is a verb of the command line, and the verb starts the host.
@@ -31,7 +34,7 @@ const TOP: [&str; 3] = ["bench", "tests", "xtask"];
 const PLAIN: [&str; 4] = ["serde", "serde_json", "jiff", "thiserror"];
 
 /// Crates that may name the `PLAIN` dependencies only.
-const PURE: [&str; 2] = ["model", "observe"];
+const PURE: [&str; 3] = ["model", "observe", "doctor"];
 
 /// Dependencies that are kept in one place, and the crates in which they are.
 const KEPT: [(&str, &[&str]); 9] = [

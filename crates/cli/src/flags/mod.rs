@@ -2,12 +2,14 @@
 //!
 //! No logic beyond parsing. A value that the application has to understand (a time, a kind) stays text here.
 
+mod judging;
 mod reading;
 mod running;
 mod storing;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use judging::{ScenarioCheckFlags, ScenarioFlags, ScenarioVerb};
 pub(crate) use reading::{ChangesFlags, DiffFlags, GetFlags, HistoryFlags, OriginWord, OutputFlags, SelectionFlags, SourceFlags, VerbWord};
 pub(crate) use running::{CompletionsFlags, DemoFlags, LogFlags, LogFormat, ManifestsFlags, PlaygroundFlags, ServeFlags};
 pub(crate) use storing::{ExportFlags, ImportFlags, ImportFormat, JournalFlags, StoreFlags, StoreVerb};
@@ -58,6 +60,8 @@ pub(crate) enum Verb {
     Demo(DemoFlags),
     /// Serve a small Kubernetes API that kubectl can talk to
     Playground(PlaygroundFlags),
+    /// Check scenario files: what happens in a cluster, and what must come out
+    Scenario(ScenarioFlags),
     /// Print the Kubernetes manifests that run `serve` inside a cluster
     Manifests(ManifestsFlags),
     /// Print the completion script of a shell
@@ -77,6 +81,7 @@ impl Verb {
             Self::Store(flags) => flags.verb.output(),
             Self::Demo(flags) => flags.output.output,
             Self::Version(flags) => flags.output,
+            Self::Scenario(flags) => flags.verb.output(),
             Self::Serve(_) | Self::Playground(_) | Self::Manifests(_) | Self::Completions(_) => None,
         };
         output.is_some_and(crate::output::Format::is_json)

@@ -9,6 +9,7 @@ pub(crate) mod get;
 pub(crate) mod history;
 pub(crate) mod manifests;
 pub(crate) mod playground;
+pub(crate) mod scenario;
 pub(crate) mod serve;
 pub(crate) mod store;
 

@@ -82,7 +82,10 @@ fn verify(flags: &JournalFlags, context: &mut Context<'_, '_>) -> Result<(), Fai
             context.note(&format!("{} in {} are sound", counted(found.records, "record"), counted(found.segments.len() as u64, "day")));
             Ok(())
         }
-        false => Err(Failure::BadNews(format!("{damaged} of {} damaged", counted(found.segments.len() as u64, "day")))),
+        false => Err(Failure::BadNews {
+            problem: format!("{damaged} of {} damaged", counted(found.segments.len() as u64, "day")),
+            hint: "the other days are served; restore a damaged one from an export or a backup".to_owned(),
+        }),
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use proreus_model::{ClusterId, Group, Kind, Name, Namespace, ObjectId, Uid};
 use serde_json::Value;
 
-use super::field::{first_text, flag, list, number, text, time};
+use super::reading::{first_text, flag, list, number, text, time};
 use super::progress::{RelatedObject, ServiceLine};
 
 /// The group of Cluster API's own kinds.
@@ -306,6 +306,6 @@ fn service(entry: &Value) -> ServiceLine {
         name: text(entry, "/name").to_owned(),
         template: text(entry, "/template").to_owned(),
         state: text(entry, "/state").to_owned(),
-        failure_message: super::field::first_line(text(entry, "/failureMessage"), super::MESSAGE_LENGTH),
+        failure_message: super::reading::first_line(text(entry, "/failureMessage"), super::MESSAGE_LENGTH),
     }
 }

@@ -7,7 +7,7 @@ use proreus_model::{Change, Group, Kind, Name, Namespace, Uid};
 use serde_json::Value;
 
 use super::facts::{Key, group_of};
-use super::field::{first_text, number, text, time};
+use super::reading::{first_text, number, text, time};
 
 /// What an Event says, about what.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ mod cause;
 mod course;
 mod estimate;
 mod facts;
-mod field;
+mod reading;
 mod happening;
 mod progress;
 mod provider;
@@ -289,9 +289,7 @@ impl Phases {
             MarkKind::Stale | MarkKind::Stopped => {
                 self.stale.entry(key).or_insert(now);
             }
-            MarkKind::Synced => {
-                self.stale.remove(&key);
-            }
+            MarkKind::Synced => self.stale.retain(|known, _| *known != key && !(key.1.is_empty() && known.0 == key.0)),
             MarkKind::WatchStarted | MarkKind::Gap | MarkKind::ConfigChanged | MarkKind::ClockStepped | MarkKind::Refused => {
                 return Vec::new();
             }

@@ -235,7 +235,7 @@ impl Course {
         self.told.deletion.clone_from(&reason);
         self.told.states = self.words();
         let message = match (is_first, said.is_empty()) {
-            (_, false) => format!("The cluster is being deleted: {}", super::field::first_line(&said, super::MESSAGE_LENGTH)),
+            (_, false) => format!("The cluster is being deleted: {}", super::reading::first_line(&said, super::MESSAGE_LENGTH)),
             (true, true) => "The cluster is being deleted".to_owned(),
             (false, true) => format!("The cluster is being deleted: {reason}"),
         };

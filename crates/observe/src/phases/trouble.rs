@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::assess::{Sight, Summary};
 use super::cause::{classify, lasts};
 use super::facts::{Condition, FLUX, Facts, K0RDENT, Key, Status};
-use super::field::first_line;
+use super::reading::first_line;
 use super::happening::Happening;
 use super::progress::{CauseClass, RelatedObject, Severity, Source};
 use super::{EVENT_TROUBLE_SILENCE, EVENT_TROUBLES_LIMIT, MESSAGE_LENGTH, later};

@@ -1,0 +1,249 @@
+//! The round of the doctor: every check over every object it is for, and what came of it.
+//!
+//! Pure. A check that panics becomes a finding about that check and the others go on. Invariant: an object is healthy only if its kind and
+//! whatever the check needs besides were being watched at the moment.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jiff::{SignedDuration, Timestamp};
+use proreus_model::{ClusterId, Kind, ObjectId};
+use proreus_observe::{Freshness, KindRef, Observed, Snapshot};
+use serde::Serialize;
+
+use crate::check::{Check, Mode, Severity, Subject, Undecided, Verdict};
+use crate::checks::CHECKS;
+use crate::finding::Finding;
+use crate::settings::DoctorSettings;
+
+/// Objects named in a report for which one check could not decide; further ones are counted.
+const UNSETTLED_NAMED_LIMIT: usize = 100;
+
+/// What a check says of one object, with the freshness of what it looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Judgement {
+    /// Nothing is wrong, and we would know.
+    Healthy,
+    /// Something is wrong, at least one thing; graces are not applied yet.
+    Found(Vec<Finding>),
+    /// Nobody can tell.
+    Undecided(Undecided),
+    /// Switched off for this object.
+    Off,
+}
+
+/// Whether nobody can tell, or the check does not apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnsettledState {
+    /// The evidence is missing or makes no sense.
+    Unknown,
+    /// Not run, with the reason.
+    Skipped,
+}
+
+/// What could not be decided.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unsettled {
+    /// Which check.
+    pub check: &'static str,
+    /// Unknown or skipped.
+    pub state: UnsettledState,
+    /// In which cluster.
+    pub cluster: ClusterId,
+    /// Of which kind.
+    pub kind: Kind,
+    /// Of which object; absent when it is the whole kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectId>,
+    /// Why.
+    pub reason: String,
+}
+
+/// How one check went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckTally {
+    /// Objects it looked at.
+    pub examined: u64,
+    /// Objects with nothing wrong.
+    pub healthy: u64,
+    /// Findings that are told.
+    pub findings: u64,
+    /// Objects for which nobody can tell.
+    pub unknown: u64,
+    /// Objects it does not apply to.
+    pub skipped: u64,
+}
+
+/// What a round came to.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What is wrong, worst first.
+    pub findings: Vec<Finding>,
+    /// What is wrong for less than its grace.
+    pub held: Vec<Finding>,
+    /// What is wrong and silenced, with the end of the silence.
+    pub silenced: Vec<(Finding, Timestamp)>,
+    /// What could not be decided.
+    pub unsettled: Vec<Unsettled>,
+    /// How each check went.
+    pub tallies: BTreeMap<&'static str, CheckTally>,
+}
+
+/// Runs every passive check for which `wanted` says so over what is known at `now`.
+pub fn examine(view: &Snapshot, settings: &DoctorSettings, now: Timestamp, wanted: impl Fn(&Check) -> bool) -> Report {
+    let mut report = Report::default();
+    for check in CHECKS.iter().filter(|check| check.mode == Mode::Passive && wanted(check)) {
+        report.tallies.entry(check.id).or_default();
+        for cluster in view.clusters() {
+            for kind in check.kinds {
+                report.round(view, settings, now, check, &cluster, *kind);
+            }
+        }
+    }
+    let order = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.owner.clone(), finding.object.clone(), finding.check);
+    report.findings.sort_by_cached_key(order);
+    report.held.sort_by_cached_key(order);
+    report
+}
+
+impl Report {
+    fn round(&mut self, view: &Snapshot, settings: &DoctorSettings, now: Timestamp, check: &Check, cluster: &ClusterId, kind: KindRef) {
+        if let Some(undecided) = out_of_reach(view, cluster, check, kind, now) {
+            self.unsettled(check, cluster, kind, None, undecided);
+            return;
+        }
+        let named_before = self.unsettled.len();
+        for object in objects(view, cluster, kind) {
+            let judgement = examine_object(view, settings, now, check, kind, object);
+            let tally = self.tallies.entry(check.id).or_default();
+            tally.examined += 1;
+            match judgement {
+                Judgement::Off => {}
+                Judgement::Healthy => tally.healthy += 1,
+                Judgement::Undecided(undecided) => {
+                    match undecided {
+                        Undecided::Unknown(_) => tally.unknown += 1,
+                        Undecided::Skipped(_) => tally.skipped += 1,
+                    }
+                    if self.unsettled.len() - named_before < UNSETTLED_NAMED_LIMIT {
+                        self.unsettled(check, cluster, kind, Some(object.id.clone()), undecided);
+                    }
+                }
+                Judgement::Found(findings) => {
+                    let silence = settings.silenced_until(check, object, now);
+                    for finding in findings {
+                        self.file(finding, silence, now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn file(&mut self, finding: Finding, silence: Option<Timestamp>, now: Timestamp) {
+        match (finding.is_over(now), finding.is_due(now), silence) {
+            (true, _, _) => {}
+            (_, false, _) => self.held.push(finding),
+            (_, true, Some(until)) => self.silenced.push((finding, until)),
+            (_, true, None) => {
+                self.tallies.entry(finding.check).or_default().findings += 1;
+                self.findings.push(finding);
+            }
+        }
+    }
+
+    fn unsettled(&mut self, check: &Check, cluster: &ClusterId, kind: KindRef, object: Option<ObjectId>, undecided: Undecided) {
+        let (state, reason) = match undecided {
+            Undecided::Unknown(reason) => (UnsettledState::Unknown, reason),
+            Undecided::Skipped(reason) => (UnsettledState::Skipped, reason),
+        };
+        self.unsettled.push(Unsettled { check: check.id, state, cluster: cluster.clone(), kind: kind.kind.into(), object, reason });
+    }
+}
+
+/// The objects a check is for.
+fn objects<'a>(view: &'a Snapshot, cluster: &'a ClusterId, kind: KindRef) -> Box<dyn Iterator<Item = &'a Observed> + 'a> {
+    match kind == KindRef::ANY {
+        true => Box::new(view.all().filter(move |object| object.id.cluster == *cluster).map(AsRef::as_ref)),
+        false => Box::new(view.of_kind(cluster, kind).map(AsRef::as_ref)),
+    }
+}
+
+/// Why a check cannot say anything about a whole kind.
+fn out_of_reach(view: &Snapshot, cluster: &ClusterId, check: &Check, kind: KindRef, now: Timestamp) -> Option<Undecided> {
+    let own = (kind != KindRef::ANY).then_some(&kind).into_iter();
+    own.chain(check.needs).find_map(|kind| {
+        let words = |what: &str, reason: &str| match reason.is_empty() {
+            true => format!("{} {what}", kind.resource),
+            false => format!("{} {what}: {reason}", kind.resource),
+        };
+        match view.freshness(cluster, *kind) {
+            Freshness::NotRecorded { reason } => Some(Undecided::Skipped(words("are not recorded", &reason))),
+            Freshness::Forbidden { reason, .. } => Some(Undecided::Skipped(words("may not be read", &reason))),
+            // What was found among them still stands; what was not is no news.
+            Freshness::Stale { since, .. } if check.needs.contains(kind) && since < now => {
+                Some(Undecided::Unknown(words("were last seen", &since.to_string())))
+            }
+            Freshness::Stale { .. } | Freshness::Fresh => None,
+        }
+    })
+}
+
+/// Runs one check over one object; graces and silences are not applied.
+pub fn examine_object(
+    view: &Snapshot,
+    settings: &DoctorSettings,
+    now: Timestamp,
+    check: &Check,
+    kind: KindRef,
+    object: &Observed,
+) -> Judgement {
+    let cluster = &object.id.cluster;
+    if let Some(undecided) = out_of_reach(view, cluster, check, kind, now) {
+        return Judgement::Undecided(undecided);
+    }
+    let own = settings.of(check, object);
+    if own.enabled == Some(false) {
+        return Judgement::Off;
+    }
+    let stale = match view.freshness(cluster, kind) {
+        Freshness::Stale { since, .. } if since < now => Some(since),
+        _ => None,
+    };
+    let subject = Subject { check, object, view, settings: &own, now };
+    let verdict = catch_unwind(AssertUnwindSafe(|| (check.examine)(&subject))).unwrap_or_else(|_| Ok(vec![failed(&subject)]));
+    judge(verdict, stale, &own.severity, own.grace_seconds, now)
+}
+
+fn judge(verdict: Verdict, stale: Option<Timestamp>, severity: &Option<Severity>, grace_seconds: Option<u32>, now: Timestamp) -> Judgement {
+    let mut findings = match verdict {
+        Err(undecided) => return Judgement::Undecided(undecided),
+        Ok(findings) => findings,
+    };
+    findings.retain(|finding| !finding.is_over(now));
+    if findings.is_empty() {
+        return match stale {
+            None => Judgement::Healthy,
+            Some(since) => Judgement::Undecided(Undecided::Unknown(format!("last seen {since}"))),
+        };
+    }
+    for finding in &mut findings {
+        finding.is_stale = stale.is_some();
+        if let Some(severity) = severity {
+            finding.severity = *severity;
+        }
+        if let Some(seconds) = grace_seconds {
+            finding.grace = SignedDuration::from_secs(seconds.into());
+        }
+    }
+    Judgement::Found(findings)
+}
+
+/// What is told when a check failed on an object.
+fn failed(subject: &Subject<'_>) -> Finding {
+    let message = format!("the check `{}` failed on this object, so that nothing is known of it", subject.check.id);
+    let remedy = "this is a defect of Proreus: report it with the object, and switch the check off meanwhile";
+    subject.finding("CheckFailed", message, subject.object.recorded_at).severity(Severity::Info).remedy(remedy).grace(0)
+}

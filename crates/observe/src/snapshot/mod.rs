@@ -1,0 +1,285 @@
+//! What we believe of the clusters at a moment: the objects, how they hang together, and how far each kind can be trusted.
+//!
+//! A fold over records, one `apply` at a time; the same records give the same snapshot. It holds the last known state of what is alive,
+//! and of the past only short trails (`trail`); everything older is asked of the journal. Invariant: what a broken watch no longer tells of
+//! stays as it was last known, and `freshness` says so.
+
+mod event;
+mod freshness;
+mod object;
+mod selector;
+mod trail;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use proreus_model::{Change, ClusterId, Group, Kind, Name, Namespace, ObjectId, Record, Resource, Seq, Uid, Verb};
+use serde_json::Value;
+
+pub use event::EventFacts;
+pub use freshness::Freshness;
+pub use object::{KindRef, Observed, OwnerRef};
+pub use selector::Selector;
+pub use trail::{Fact, Restart, Trail};
+
+use freshness::Watching;
+
+/// Owners above one another that are climbed: real chains have three or four, and a circle must end.
+const OWNERS_LIMIT: usize = 16;
+
+/// Events kept of one object; the oldest go first. The kubelet says some ten different things of a pod in trouble.
+const EVENTS_OF_ONE_LIMIT: usize = 64;
+
+/// The label by which an EndpointSlice names its Service.
+const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+/// What we believe at the moment of the last applied record.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    objects: BTreeMap<ObjectId, Arc<Observed>>,
+    by_uid: BTreeMap<Uid, ObjectId>,
+    children: BTreeMap<Uid, BTreeSet<ObjectId>>,
+    slices: BTreeMap<(ClusterId, Namespace, Name), BTreeSet<ObjectId>>,
+    events: BTreeMap<Uid, BTreeMap<ObjectId, EventFacts>>,
+    trails: BTreeMap<Uid, Trail>,
+    watching: Watching,
+    kinds: BTreeMap<(Group, Kind), Resource>,
+    past_start: Option<Timestamp>,
+    seq: Seq,
+    time: Option<Timestamp>,
+}
+
+impl Snapshot {
+    /// Nothing known yet; the recorded past begins with the first record that is applied.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Nothing known yet of a past that is recorded from `start` on.
+    pub fn recorded_since(start: Timestamp) -> Self {
+        Self { past_start: Some(start), ..Self::default() }
+    }
+
+    /// Takes in one record. Changes must carry their bodies; one without is known to exist and to have changed, and no more.
+    pub fn apply(&mut self, record: &Record) {
+        self.seq = record.seq();
+        self.time = Some(record.recorded_at());
+        self.past_start.get_or_insert(record.recorded_at());
+        match record {
+            Record::Mark(mark) => self.watching.mark(mark),
+            Record::Change(change) => self.change(change),
+        }
+    }
+
+    fn change(&mut self, change: &Change) {
+        let kind = (change.object.group.clone(), change.object.kind.clone());
+        if self.kinds.get(&kind) != Some(&change.resource) {
+            self.kinds.insert(kind, change.resource.clone());
+        }
+        let former = self.objects.get(&change.object).cloned();
+        if let Some(former) = &former {
+            self.unlink(former);
+        }
+        if change.verb == Verb::Delete {
+            self.objects.remove(&change.object);
+            self.by_uid.remove(&change.object.uid);
+            self.trails.remove(&change.object.uid);
+            return;
+        }
+        let body = change.body.as_ref().map(|bytes| serde_json::from_slice(bytes).unwrap_or(Value::Null));
+        let observed = Arc::new(Observed::new(change, body, former.as_deref()));
+        self.link(&observed);
+        trail::follow(&mut self.trails, &observed, former.is_none());
+        self.by_uid.insert(change.object.uid.clone(), change.object.clone());
+        self.objects.insert(change.object.clone(), observed);
+    }
+
+    fn link(&mut self, observed: &Observed) {
+        for owner in observed.owners() {
+            self.children.entry(owner.uid).or_default().insert(observed.id.clone());
+        }
+        if observed.is("discovery.k8s.io", "EndpointSlice")
+            && let Some(service) = observed.label(SERVICE_NAME_LABEL)
+        {
+            let key = (observed.id.cluster.clone(), observed.id.namespace.clone(), Name::from(service));
+            self.slices.entry(key).or_default().insert(observed.id.clone());
+        }
+        if let Some((regarding, facts)) = event::read(observed) {
+            let about = self.events.entry(regarding).or_default();
+            about.insert(observed.id.clone(), facts);
+            if about.len() > EVENTS_OF_ONE_LIMIT
+                && let Some(oldest) = about.iter().min_by_key(|(_, facts)| facts.seq).map(|(id, _)| id.clone())
+            {
+                about.remove(&oldest);
+            }
+        }
+    }
+
+    fn unlink(&mut self, observed: &Observed) {
+        let id = &observed.id;
+        for owner in observed.owners() {
+            drop_from(&mut self.children, &owner.uid, |set| {
+                set.remove(id);
+                set.is_empty()
+            });
+        }
+        if observed.is("discovery.k8s.io", "EndpointSlice")
+            && let Some(service) = observed.label(SERVICE_NAME_LABEL)
+        {
+            drop_from(&mut self.slices, &(id.cluster.clone(), id.namespace.clone(), Name::from(service)), |set| {
+                set.remove(id);
+                set.is_empty()
+            });
+        }
+        if let Some((regarding, _)) = event::read(observed) {
+            drop_from(&mut self.events, &regarding, |about| {
+                about.remove(id);
+                about.is_empty()
+            });
+        }
+    }
+
+    /// Position of the last applied record.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// Time of the last applied record.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.time
+    }
+
+    /// Since when the past is known; a rule that has to look further back cannot decide.
+    pub fn past_start(&self) -> Option<Timestamp> {
+        self.past_start
+    }
+
+    /// The clusters that anything is known of.
+    pub fn clusters(&self) -> Vec<ClusterId> {
+        let mut found: BTreeSet<ClusterId> = self.watching.clusters();
+        found.extend(self.objects.keys().map(|id| id.cluster.clone()));
+        found.into_iter().collect()
+    }
+
+    /// How many objects are known.
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// How far what is known of this kind can be trusted.
+    pub fn freshness(&self, cluster: &ClusterId, kind: KindRef) -> Freshness {
+        self.watching.of(cluster, &Group::from(kind.group), &Resource::from(kind.resource))
+    }
+
+    /// Every object, in the order of identities.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Observed>> {
+        self.objects.values()
+    }
+
+    /// The objects of a kind in a cluster.
+    pub fn of_kind(&self, cluster: &ClusterId, kind: KindRef) -> impl Iterator<Item = &Arc<Observed>> {
+        let from = first_of(cluster, kind, &Namespace::default());
+        let (group, name) = (from.group.clone(), from.kind.clone());
+        let cluster = cluster.clone();
+        let rest = self.objects.range(from..);
+        rest.take_while(move |(id, _)| id.kind == name && id.group == group && id.cluster == cluster).map(|(_, observed)| observed)
+    }
+
+    /// The objects of a kind in a namespace.
+    pub fn in_namespace(&self, cluster: &ClusterId, kind: KindRef, namespace: &Namespace) -> impl Iterator<Item = &Arc<Observed>> {
+        let from = first_of(cluster, kind, namespace);
+        let (group, name) = (from.group.clone(), from.kind.clone());
+        let (cluster, namespace) = (cluster.clone(), namespace.clone());
+        let rest = self.objects.range(from..);
+        rest.take_while(move |(id, _)| id.namespace == namespace && id.kind == name && id.group == group && id.cluster == cluster)
+            .map(|(_, observed)| observed)
+    }
+
+    /// The object of that name; of several incarnations the one that changed last.
+    pub fn named(&self, cluster: &ClusterId, kind: KindRef, namespace: &Namespace, name: &Name) -> Option<&Arc<Observed>> {
+        let from = ObjectId { name: name.clone(), ..first_of(cluster, kind, namespace) };
+        let same = |id: &ObjectId| ObjectId { uid: Uid::default(), ..id.clone() } == from;
+        self.objects.range(from.clone()..).take_while(|(id, _)| same(id)).map(|(_, observed)| observed).max_by_key(|observed| observed.seq)
+    }
+
+    /// One incarnation.
+    pub fn get(&self, id: &ObjectId) -> Option<&Arc<Observed>> {
+        self.objects.get(id)
+    }
+
+    /// One incarnation by its uid alone.
+    pub fn by_uid(&self, uid: &Uid) -> Option<&Arc<Observed>> {
+        self.objects.get(self.by_uid.get(uid)?)
+    }
+
+    /// The objects that name this one as an owner.
+    pub fn children(&self, uid: &Uid) -> impl Iterator<Item = &Arc<Observed>> {
+        self.children.get(uid).into_iter().flatten().filter_map(|id| self.objects.get(id))
+    }
+
+    /// The EndpointSlices of a Service.
+    pub fn slices_of(&self, service: &Observed) -> impl Iterator<Item = &Arc<Observed>> {
+        let key = (service.id.cluster.clone(), service.id.namespace.clone(), service.id.name.clone());
+        self.slices.get(&key).into_iter().flatten().filter_map(|id| self.objects.get(id))
+    }
+
+    /// The Pods of a namespace that a selector matches.
+    pub fn pods_matching(&self, cluster: &ClusterId, namespace: &Namespace, selector: &Selector) -> Vec<&Arc<Observed>> {
+        self.in_namespace(cluster, KindRef::POD, namespace).filter(|pod| selector.matches(pod.labels())).collect()
+    }
+
+    /// What Events say about an object, oldest first.
+    pub fn events_of(&self, uid: &Uid) -> Vec<&EventFacts> {
+        let mut found: Vec<&EventFacts> = self.events.get(uid).into_iter().flat_map(BTreeMap::values).collect();
+        found.sort_by_key(|facts| (facts.last_seen, facts.seq));
+        found
+    }
+
+    /// What was followed of an object over time.
+    pub fn trail(&self, uid: &Uid) -> Option<&Trail> {
+        self.trails.get(uid)
+    }
+
+    /// The owner at the top of the chain of controllers, which is the object itself where it has none. An owner that is not known is named
+    /// as the reference names it, and ends the climb.
+    pub fn top_owner(&self, id: &ObjectId) -> ObjectId {
+        let mut here = id.clone();
+        for _ in 0..OWNERS_LIMIT {
+            let Some(observed) = self.objects.get(&here) else { break };
+            let Some(owner) = observed.controller() else { break };
+            // Static pods are owned by their node, which is not what they are a part of.
+            if owner.kind.as_str() == "Node" {
+                break;
+            }
+            here = match self.by_uid(&owner.uid) {
+                Some(known) => known.id.clone(),
+                None => owner.as_object(&observed.id),
+            };
+        }
+        here
+    }
+}
+
+fn first_of(cluster: &ClusterId, kind: KindRef, namespace: &Namespace) -> ObjectId {
+    ObjectId {
+        cluster: cluster.clone(),
+        group: kind.group.into(),
+        kind: kind.kind.into(),
+        namespace: namespace.clone(),
+        name: Name::default(),
+        uid: Uid::default(),
+    }
+}
+
+/// Takes something out of an entry, and the entry away when that emptied it.
+fn drop_from<K: Ord, V>(map: &mut BTreeMap<K, V>, key: &K, take: impl FnOnce(&mut V) -> bool) {
+    if map.get_mut(key).is_some_and(take) {
+        map.remove(key);
+    }
+}

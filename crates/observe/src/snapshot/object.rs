@@ -1,0 +1,285 @@
+//! One object as it was last seen, and the kinds that checks speak of.
+//!
+//! Pure.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use proreus_model::{ApiVersion, Change, Group, Kind, Name, Namespace, ObjectId, Resource, ResourceVersion, Seq, Uid};
+use serde_json::{Map, Value};
+
+use crate::field::{self, Condition, Read};
+
+/// A kind of objects, named once: checks say with it what they look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KindRef {
+    /// API group, `""` for the core.
+    pub group: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// Lower-case plural.
+    pub resource: &'static str,
+}
+
+impl KindRef {
+    /// Every kind: for rules that hold whatever the kind, such as a `Ready` condition.
+    pub const ANY: Self = Self { group: "*", kind: "*", resource: "*" };
+}
+
+macro_rules! kinds {
+    ($($name:ident = $group:literal $kind:literal $resource:literal;)*) => {
+        impl KindRef {
+            $(
+                #[doc = concat!("`", $kind, "` of the group `", $group, "`.")]
+                pub const $name: Self = Self { group: $group, kind: $kind, resource: $resource };
+            )*
+        }
+    };
+}
+
+kinds! {
+    POD = "" "Pod" "pods";
+    NODE = "" "Node" "nodes";
+    SERVICE = "" "Service" "services";
+    NAMESPACE = "" "Namespace" "namespaces";
+    SECRET = "" "Secret" "secrets";
+    CONFIG_MAP = "" "ConfigMap" "configmaps";
+    SERVICE_ACCOUNT = "" "ServiceAccount" "serviceaccounts";
+    PERSISTENT_VOLUME = "" "PersistentVolume" "persistentvolumes";
+    PERSISTENT_VOLUME_CLAIM = "" "PersistentVolumeClaim" "persistentvolumeclaims";
+    RESOURCE_QUOTA = "" "ResourceQuota" "resourcequotas";
+    EVENT = "" "Event" "events";
+    DEPLOYMENT = "apps" "Deployment" "deployments";
+    REPLICA_SET = "apps" "ReplicaSet" "replicasets";
+    STATEFUL_SET = "apps" "StatefulSet" "statefulsets";
+    DAEMON_SET = "apps" "DaemonSet" "daemonsets";
+    JOB = "batch" "Job" "jobs";
+    CRON_JOB = "batch" "CronJob" "cronjobs";
+    HORIZONTAL_POD_AUTOSCALER = "autoscaling" "HorizontalPodAutoscaler" "horizontalpodautoscalers";
+    POD_DISRUPTION_BUDGET = "policy" "PodDisruptionBudget" "poddisruptionbudgets";
+    ENDPOINT_SLICE = "discovery.k8s.io" "EndpointSlice" "endpointslices";
+    INGRESS = "networking.k8s.io" "Ingress" "ingresses";
+    INGRESS_CLASS = "networking.k8s.io" "IngressClass" "ingressclasses";
+    STORAGE_CLASS = "storage.k8s.io" "StorageClass" "storageclasses";
+}
+
+/// One object as it was last seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// Which.
+    pub id: ObjectId,
+    /// Position of the change that brought this state.
+    pub seq: Seq,
+    /// When that change was recorded.
+    pub recorded_at: Timestamp,
+    /// When the object was first seen by this snapshot.
+    pub first_seen: Timestamp,
+    /// Version of the API it was seen in.
+    pub version: ApiVersion,
+    /// Lower-case plural of its type.
+    pub resource: Resource,
+    /// Its resourceVersion.
+    pub resource_version: ResourceVersion,
+    /// The object; `null` when it is not known.
+    body: Arc<Value>,
+}
+
+/// Who an object says it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerRef {
+    /// API group of the owner.
+    pub group: Group,
+    /// Kind of the owner.
+    pub kind: Kind,
+    /// Name of the owner.
+    pub name: Name,
+    /// Incarnation of the owner.
+    pub uid: Uid,
+    /// Whether it is the one that controls the object.
+    pub is_controller: bool,
+}
+
+impl OwnerRef {
+    /// The owner as an object: in the namespace of what it owns, for owners of another scope are rare and known by their uid.
+    pub fn as_object(&self, owned: &ObjectId) -> ObjectId {
+        ObjectId {
+            cluster: owned.cluster.clone(),
+            group: self.group.clone(),
+            kind: self.kind.clone(),
+            namespace: owned.namespace.clone(),
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+        }
+    }
+}
+
+impl Observed {
+    pub(super) fn new(change: &Change, body: Option<Value>, former: Option<&Self>) -> Self {
+        Self {
+            id: change.object.clone(),
+            seq: change.seq,
+            recorded_at: change.recorded_at,
+            first_seen: former.map_or(change.recorded_at, |former| former.first_seen),
+            version: change.version.clone(),
+            resource: change.resource.clone(),
+            resource_version: change.resource_version.clone(),
+            body: Arc::new(body.unwrap_or(Value::Null)),
+        }
+    }
+
+    /// The object; `null` when it is not known.
+    pub fn body(&self) -> &Value {
+        &self.body
+    }
+
+    /// The object, to be kept.
+    pub fn shared_body(&self) -> Arc<Value> {
+        Arc::clone(&self.body)
+    }
+
+    /// Whether more than its existence is known.
+    pub fn is_known(&self) -> bool {
+        self.body.is_object()
+    }
+
+    /// Whether it is of this kind.
+    pub fn is(&self, group: &str, kind: &str) -> bool {
+        self.id.kind.as_str() == kind && self.id.group.as_str() == group
+    }
+
+    /// Whether it is of this kind.
+    pub fn is_a(&self, kind: KindRef) -> bool {
+        self.is(kind.group, kind.kind)
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.id.namespace
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.id.name.as_str()
+    }
+
+    /// Text at a JSON pointer.
+    ///
+    /// # Errors
+    /// When something else is there.
+    pub fn text(&self, path: &str) -> Read<Option<&str>> {
+        field::text(&self.body, path)
+    }
+
+    /// A whole number at a JSON pointer.
+    ///
+    /// # Errors
+    /// When something else is there.
+    pub fn int(&self, path: &str) -> Read<Option<i64>> {
+        field::int(&self.body, path)
+    }
+
+    /// A boolean at a JSON pointer.
+    ///
+    /// # Errors
+    /// When something else is there.
+    pub fn flag(&self, path: &str) -> Read<Option<bool>> {
+        field::flag(&self.body, path)
+    }
+
+    /// A moment at a JSON pointer.
+    ///
+    /// # Errors
+    /// When something else is there.
+    pub fn time(&self, path: &str) -> Read<Option<Timestamp>> {
+        field::time(&self.body, path)
+    }
+
+    /// A list at a JSON pointer; absent is empty.
+    ///
+    /// # Errors
+    /// When something else is there.
+    pub fn list(&self, path: &str) -> Read<&[Value]> {
+        field::list(&self.body, path)
+    }
+
+    /// A map at a JSON pointer.
+    ///
+    /// # Errors
+    /// When something else is there.
+    pub fn map(&self, path: &str) -> Read<Option<&Map<String, Value>>> {
+        field::map(&self.body, path)
+    }
+
+    /// A condition of its status.
+    ///
+    /// # Errors
+    /// When the conditions do not have the form that the API gives them.
+    pub fn condition(&self, of: &str) -> Read<Option<Condition<'_>>> {
+        field::condition(&self.body, of)
+    }
+
+    /// Its labels.
+    pub fn labels(&self) -> Option<&Map<String, Value>> {
+        self.body.pointer("/metadata/labels").and_then(Value::as_object)
+    }
+
+    /// One of its labels.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels()?.get(key)?.as_str()
+    }
+
+    /// One of its annotations.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.body.pointer("/metadata/annotations")?.get(key)?.as_str()
+    }
+
+    /// When it was made, by its own word.
+    pub fn created_at(&self) -> Option<Timestamp> {
+        field::time(&self.body, "/metadata/creationTimestamp").ok().flatten()
+    }
+
+    /// When its deletion was asked for, or, for a pod, is due.
+    pub fn deletion_at(&self) -> Option<Timestamp> {
+        field::time(&self.body, "/metadata/deletionTimestamp").ok().flatten()
+    }
+
+    /// Whether its controller has seen its newest specification. Kinds that do not say count as seen.
+    ///
+    /// # Errors
+    /// When the generations are not numbers.
+    pub fn is_observed(&self) -> Read<bool> {
+        let (generation, observed) = (self.int("/metadata/generation")?, self.int("/status/observedGeneration")?);
+        Ok(match (generation, observed) {
+            (Some(generation), Some(observed)) => observed >= generation,
+            _ => true,
+        })
+    }
+
+    /// Who it belongs to. References that name nobody are left out.
+    pub fn owners(&self) -> Vec<OwnerRef> {
+        let list = self.body.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(owner_of).collect()
+    }
+
+    /// The owner that controls it; the only one, where none is said to.
+    pub fn controller(&self) -> Option<OwnerRef> {
+        let mut owners = self.owners();
+        match owners.iter().position(|owner| owner.is_controller) {
+            Some(index) => Some(owners.swap_remove(index)),
+            None if owners.len() == 1 => owners.pop(),
+            None => None,
+        }
+    }
+}
+
+fn owner_of(reference: &Value) -> Option<OwnerRef> {
+    let word = |key: &str| reference.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let group = word("apiVersion").and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
+    Some(OwnerRef {
+        group: group.into(),
+        kind: word("kind")?.into(),
+        name: word("name")?.into(),
+        uid: word("uid")?.into(),
+        is_controller: reference.get("controller").and_then(Value::as_bool).unwrap_or(false),
+    })
+}

@@ -1,0 +1,188 @@
+//! Short trails of the past: what checks must know beyond the present state, such as how often a container restarted lately.
+//!
+//! Pure and bounded: a trail holds what a few named rules ask for, never versions of objects. What began before the snapshot did is known
+//! as "at least since", and `is_exact` says so.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use proreus_model::{Seq, Uid};
+use serde_json::Value;
+
+use super::Observed;
+use crate::field;
+
+/// How far back restarts are remembered: the longest window a check asks for.
+const RESTARTS_KEPT: SignedDuration = SignedDuration::from_hours(1);
+/// Restarts remembered of one container: a loop at its fastest makes some ten in ten minutes.
+const RESTARTS_LIMIT: usize = 64;
+
+/// A restart that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// The count after it.
+    pub count: i64,
+    /// How many restarts it stands for: several, where versions in between were not seen.
+    pub steps: i64,
+    /// The change that showed it.
+    pub seq: Seq,
+}
+
+/// A property and since when it has its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// Its value, as text.
+    pub value: String,
+    /// Since when; earlier by an unknown time unless `is_exact`.
+    pub since: Timestamp,
+    /// Whether its beginning was seen.
+    pub is_exact: bool,
+    /// The change that brought it.
+    pub seq: Seq,
+}
+
+/// What is remembered of one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trail {
+    facts: BTreeMap<&'static str, Fact>,
+    restarts: BTreeMap<String, Vec<Restart>>,
+    counts: BTreeMap<String, i64>,
+    pull_errors: BTreeMap<String, (String, Seq)>,
+}
+
+impl Trail {
+    /// Since when a property has its value.
+    pub fn fact(&self, name: &str) -> Option<&Fact> {
+        self.facts.get(name)
+    }
+
+    /// The restarts of a container that were seen at or after a moment, oldest first.
+    pub fn restarts_since(&self, container: &str, from: Timestamp) -> impl Iterator<Item = &Restart> {
+        self.restarts.get(container).into_iter().flatten().filter(move |restart| restart.at >= from)
+    }
+
+    /// The last message with which pulling the image of a container failed, and the change that showed it. The message of a back-off says
+    /// only that there is one.
+    pub fn pull_error(&self, container: &str) -> Option<(&str, Seq)> {
+        self.pull_errors.get(container).map(|(message, seq)| (message.as_str(), *seq))
+    }
+}
+
+/// Something that is followed: its name, and what it is on an object.
+type Followed = (&'static str, fn(&Value) -> Option<String>);
+
+const SHORTFALL: Followed = ("shortfall", shortfall);
+const GENERATION: Followed = ("generation", |body| number(body, "/metadata/generation"));
+
+/// What is followed of a kind, beside the restarts of pods.
+fn followed(observed: &Observed) -> &'static [Followed] {
+    match (observed.id.group.as_str(), observed.id.kind.as_str()) {
+        ("apps", "StatefulSet") => &[
+            SHORTFALL,
+            GENERATION,
+            ("readyReplicas", |body| number(body, "/status/readyReplicas")),
+            ("updatedReplicas", |body| number(body, "/status/updatedReplicas")),
+            ("updateRevision", |body| string(body, "/status/updateRevision")),
+        ],
+        ("apps", "DaemonSet") => &[
+            SHORTFALL,
+            GENERATION,
+            ("numberMisscheduled", |body| number(body, "/status/numberMisscheduled")),
+            ("updatedNumberScheduled", |body| number(body, "/status/updatedNumberScheduled")),
+        ],
+        ("apps", "Deployment" | "ReplicaSet") => &[SHORTFALL, GENERATION],
+        ("policy", "PodDisruptionBudget") => &[
+            ("disruptionsAllowed", |body| number(body, "/status/disruptionsAllowed")),
+            ("shortfall", |body| Some(less(body, "/status/currentHealthy", "/status/desiredHealthy"))),
+        ],
+        ("autoscaling", "HorizontalPodAutoscaler") => {
+            &[("atMaximum", |body| Some((number(body, "/status/currentReplicas") == number(body, "/spec/maxReplicas")).to_string()))]
+        }
+        ("", "Node") => &[("unschedulable", |body| Some(field::flag(body, "/spec/unschedulable").ok()??.to_string()))],
+        ("", "PersistentVolume" | "PersistentVolumeClaim" | "Namespace") => &[("phase", |body| string(body, "/status/phase"))],
+        ("", "Service") => &[("loadBalancer", |body| {
+            let addresses = body.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
+            Some(addresses.is_some_and(|list| !list.is_empty()).to_string())
+        })],
+        _ => &[],
+    }
+}
+
+fn shortfall(body: &Value) -> Option<String> {
+    let wanted = body.pointer("/spec/replicas").or_else(|| body.pointer("/status/desiredNumberScheduled"));
+    let wanted = wanted.and_then(Value::as_i64).unwrap_or(1);
+    let ready = body.pointer("/status/readyReplicas").or_else(|| body.pointer("/status/numberReady")).and_then(Value::as_i64).unwrap_or(0);
+    Some((ready < wanted).to_string())
+}
+
+fn less(body: &Value, left: &str, right: &str) -> String {
+    let of = |path: &str| body.pointer(path).and_then(Value::as_i64).unwrap_or(0);
+    (of(left) < of(right)).to_string()
+}
+
+fn number(body: &Value, path: &str) -> Option<String> {
+    body.pointer(path).and_then(Value::as_i64).map(|number| number.to_string())
+}
+
+fn string(body: &Value, path: &str) -> Option<String> {
+    body.pointer(path).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Takes in a new state of an object; `is_first` when none was known before.
+pub(super) fn follow(trails: &mut BTreeMap<Uid, Trail>, observed: &Observed, is_first: bool) {
+    let (is_pod, followed) = (observed.is("", "Pod"), followed(observed));
+    if !is_pod && followed.is_empty() {
+        return;
+    }
+    let trail = trails.entry(observed.id.uid.clone()).or_default();
+    for (name, of) in followed {
+        let Some(value) = of(observed.body()) else { continue };
+        if trail.facts.get(name).is_none_or(|fact| fact.value != value) {
+            // Something older than our first sight of it may have been so before.
+            let is_exact =
+                !is_first || observed.created_at().is_none_or(|created| observed.recorded_at.duration_since(created).as_secs() <= 1);
+            trail.facts.insert(name, Fact { value, since: observed.recorded_at, is_exact, seq: observed.seq });
+        }
+    }
+    if is_pod {
+        trail.containers(observed);
+    }
+}
+
+impl Trail {
+    fn containers(&mut self, pod: &Observed) {
+        for list in ["/status/initContainerStatuses", "/status/containerStatuses"] {
+            for status in pod.list(list).unwrap_or_default() {
+                let Some(name) = field::text(status, "/name").ok().flatten() else { continue };
+                if let Some(count) = field::int(status, "/restartCount").ok().flatten() {
+                    self.restarted(name, count, pod);
+                }
+                let waiting = |key: &str| status.pointer(&format!("/state/waiting/{key}")).and_then(Value::as_str);
+                match (waiting("reason"), waiting("message")) {
+                    (Some("ErrImagePull" | "RegistryUnavailable" | "ImageInspectError"), Some(message)) if !message.is_empty() => {
+                        self.pull_errors.insert(name.to_owned(), (message.to_owned(), pod.seq));
+                    }
+                    (Some("ImagePullBackOff"), _) => {}
+                    _ => {
+                        self.pull_errors.remove(name);
+                    }
+                }
+            }
+        }
+    }
+
+    fn restarted(&mut self, container: &str, count: i64, pod: &Observed) {
+        let Some(before) = self.counts.insert(container.to_owned(), count) else { return };
+        if count <= before {
+            return;
+        }
+        let seen = self.restarts.entry(container.to_owned()).or_default();
+        seen.push(Restart { at: pod.recorded_at, count, steps: count.saturating_sub(before), seq: pod.seq });
+        let oldest = pod.recorded_at.checked_sub(RESTARTS_KEPT).unwrap_or(Timestamp::MIN);
+        let surplus = seen.len().saturating_sub(RESTARTS_LIMIT);
+        let keep_from = seen.iter().position(|restart| restart.at >= oldest).unwrap_or(seen.len()).max(surplus);
+        seen.drain(..keep_from);
+    }
+}
