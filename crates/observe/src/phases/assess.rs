@@ -282,8 +282,17 @@ fn bootstrapping(sight: &Sight<'_>, stages: &Stages) -> Detail {
         }
         (true, None) => Detail::new(600, "control plane is answering"),
         (false, _) if started => Detail::new(300, "first control plane machine has started"),
+        (false, _) if is_managed(sight) => Detail::new(0, "control plane without machines"),
         (false, _) => Detail::new(0, "first control plane machine"),
     }
+}
+
+/// Control planes that the provider runs, or that run as pods: no machine is ever made for them.
+fn is_managed(sight: &Sight<'_>) -> bool {
+    sight.control_plane.is_some_and(|facts| {
+        let kind = facts.id.kind.as_str();
+        kind.contains("Managed") || kind == "K0smotronControlPlane"
+    })
 }
 
 fn scaling(sight: &Sight<'_>) -> Detail {
@@ -334,7 +343,7 @@ fn ready(sight: &Sight<'_>, summary: &Summary<'_>, stages: &Stages, has_machines
     }
     let contradicted = contradictions(sight, summary);
     if let Some(stage) = contradicted.first().filter(|_| has_machines) {
-        return Err(format!("{stage} is not well"));
+        return Err(not_well(stage, sight));
     }
     let Some(deployment) = sight.deployment else { return plain_ready(sight, stages) };
     if deployment.deployment.dry_run {
@@ -364,6 +373,18 @@ fn ready(sight: &Sight<'_>, summary: &Summary<'_>, stages: &Stages, has_machines
     }
 }
 
+/// A stage that is not well, in a person's words.
+fn not_well(stage: &str, sight: &Sight<'_>) -> String {
+    match stage {
+        "InfrastructureReady" => "the infrastructure is not ready".to_owned(),
+        "WorkersAvailable" => match worker_replicas(sight) {
+            Some(Replicas { desired, available: Some(available) }) => format!("{available} of {desired} workers are available"),
+            Some(Replicas { available: None, .. }) | None => "workers are missing".to_owned(),
+        },
+        _ => "the control plane is not available".to_owned(),
+    }
+}
+
 fn is_controlled(stages: &Stages) -> bool {
     stages.available.or(stages.initialized) == Some(true)
 }
@@ -389,14 +410,16 @@ fn plain_ready(sight: &Sight<'_>, stages: &Stages) -> Result<(), String> {
     let Some(cluster) = sight.cluster else { return Err("no Cluster is known".to_owned()) };
     let available = match cluster.says("Available") {
         Some(available) => available,
-        // Before v1beta2 `Ready` spoke of infrastructure and control plane only.
-        None => cluster.says("Ready") != Some(false) && stages.infrastructure == Some(true) && is_controlled(stages),
+        // Before v1beta2 `Ready` spoke of infrastructure and control plane only; workers must be seen by themselves.
+        None => cluster.says("Ready") == Some(true) && stages.infrastructure == Some(true) && is_controlled(stages),
     };
     let observed = cluster.observed_generation.zip(cluster.generation).is_none_or(|(seen, now)| seen >= now);
     if !available || !observed {
         return Err("the Cluster is not available".to_owned());
     }
-    if stages.workers == Some(false) { Err("workers are missing".to_owned()) } else { Ok(()) }
+    let has_workers = sight.members.iter().any(|facts| facts.is(CAPI, "MachineDeployment") || facts.is(CAPI, "MachinePool"));
+    let unseen = has_workers && stages.workers.is_none() && cluster.says("Available").is_none();
+    if stages.workers == Some(false) || unseen { Err("workers are missing".to_owned()) } else { Ok(()) }
 }
 
 fn states(sight: &Sight<'_>) -> Vec<StateWord> {

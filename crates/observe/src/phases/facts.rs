@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use proreus_model::{ClusterId, Group, Kind, Name, Namespace, ObjectId, Uid};
 use serde_json::Value;
 
-use super::reading::{first_text, flag, list, number, text, time};
 use super::progress::{RelatedObject, ServiceLine};
+use super::reading::{first_text, flag, list, number, text, time};
 
 /// The group of Cluster API's own kinds.
 pub(super) const CAPI: &str = "cluster.x-k8s.io";

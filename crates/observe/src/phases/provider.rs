@@ -158,7 +158,8 @@ pub(super) fn network_of_control_plane(facts: &Facts) -> Option<bool> {
     }
     let known: Vec<bool> =
         AWS.iter().filter_map(|part| facts.condition(part.condition)).map(|condition| condition.status == Status::True).collect();
-    (!known.is_empty()).then(|| known.iter().all(|made| *made))
+    // Before its first condition nothing is made yet, unless it is there already.
+    Some(if known.is_empty() { facts.ready == Some(true) } else { known.iter().all(|made| *made) })
 }
 
 /// The provider by the beginning of a kind: `AWSCluster`, `AzureASOManagedControlPlane`, `GCPManagedCluster`.

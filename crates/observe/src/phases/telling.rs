@@ -186,7 +186,7 @@ impl Course {
         let (what, _) = advice(class);
         let update = Progress {
             reason: "FailureRevoked".to_owned(),
-            message: format!("No longer failed ({what} no more): {}", update.message),
+            message: format!("No longer failed, what was told is over ({what}): {}", update.message),
             ..update
         };
         self.send(update)
@@ -221,6 +221,7 @@ impl Course {
 
     fn tell_deletion(&mut self, assessment: &Assessment, at: Timestamp, options: &PhaseOptions) -> Option<Effect> {
         let (reason, said) = self.deletion_reason.clone();
+        let reason = if reason.is_empty() { "Deleting".to_owned() } else { reason };
         let is_first = !self.told.states.contains(&StateWord::Deleting);
         if !is_first && (reason == self.told.deletion || self.told.steps >= DELETION_STEPS_LIMIT) {
             return None;
@@ -237,9 +238,8 @@ impl Course {
         let message = match (is_first, said.is_empty()) {
             (_, false) => format!("The cluster is being deleted: {}", super::reading::first_line(&said, super::MESSAGE_LENGTH)),
             (true, true) => "The cluster is being deleted".to_owned(),
-            (false, true) => format!("The cluster is being deleted: {reason}"),
+            (false, true) => format!("The cluster is being deleted: {}", in_lower_words(&reason)),
         };
-        let reason = if reason.is_empty() { "Deleting".to_owned() } else { reason };
         let update = Progress { reason, message, step: "deletion".to_owned(), ..self.draft(assessment, at, options) };
         Some(self.send(update))
     }
@@ -390,7 +390,7 @@ fn sentence(phase: Phase, assessment: &Assessment) -> String {
             "credential validation" => "Validating the credential, the template and the chart".to_owned(),
             other => capital(other),
         },
-        Phase::Provisioning if assessment.phase == phase => format!("Making infrastructure: {step}"),
+        Phase::Provisioning if assessment.phase == phase && step != "infrastructure" => format!("Making infrastructure: {step}"),
         Phase::Provisioning => "Making infrastructure".to_owned(),
         Phase::Bootstrapping if assessment.phase == phase => {
             format!("The infrastructure is ready; the control plane is starting: {step}{}", counted.replacen(": ", ", ", 1))
@@ -410,7 +410,7 @@ fn sentence(phase: Phase, assessment: &Assessment) -> String {
 fn doing(phase: Phase, step: &str) -> String {
     match phase {
         Phase::Unknown | Phase::Initializing => "validating and installing the release".to_owned(),
-        Phase::Provisioning if step.is_empty() => "making infrastructure".to_owned(),
+        Phase::Provisioning if matches!(step, "" | "infrastructure") => "making infrastructure".to_owned(),
         Phase::Provisioning => format!("making infrastructure ({step})"),
         Phase::Bootstrapping => "starting the control plane".to_owned(),
         Phase::Scaling => "adding workers".to_owned(),
@@ -427,6 +427,18 @@ fn in_time(seconds: u64) -> String {
         (0, _) => format!("{minutes}m{seconds:02}s"),
         (_, _) => format!("{hours}h{minutes:02}m"),
     }
+}
+
+/// `WaitingForClusterDeletion` as a person reads it: `waiting for cluster deletion`.
+fn in_lower_words(text: &str) -> String {
+    let mut words = String::new();
+    for letter in text.chars() {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
 }
 
 fn capital(text: &str) -> String {

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use super::assess::{Sight, Summary};
 use super::cause::{classify, lasts};
 use super::facts::{Condition, FLUX, Facts, K0RDENT, Key, Status};
-use super::reading::first_line;
 use super::happening::Happening;
 use super::progress::{CauseClass, RelatedObject, Severity, Source};
+use super::reading::first_line;
 use super::{EVENT_TROUBLE_SILENCE, EVENT_TROUBLES_LIMIT, MESSAGE_LENGTH, later};
 
 /// Something that goes wrong now.
@@ -66,10 +66,8 @@ pub(super) fn standing(sight: &Sight<'_>) -> Vec<Trouble> {
     for facts in sight.members.iter().filter(|facts| facts.id.group.as_str().ends_with("cluster.x-k8s.io")) {
         found.extend(of_failure(facts));
         let not_well = facts.conditions.iter().filter(|condition| condition.status == Status::False);
-        found.extend(not_well.filter(|condition| tells_failure(&condition.reason, &condition.message)).filter_map(|condition| {
-            let text = format!("{}: {}", condition.reason, condition.message);
-            by_text(facts, &condition.reason, text.trim_end_matches(": "))
-        }));
+        let failing = not_well.filter(|condition| tells_failure(&condition.reason, &condition.message));
+        found.extend(failing.filter_map(|condition| by_text(facts, &condition.reason, &condition.message)));
     }
     found
 }
@@ -82,14 +80,14 @@ fn tells_failure(reason: &str, message: &str) -> bool {
     REASONS.iter().any(|word| reason.contains(word)) || WORDS.iter().any(|word| message.contains(word))
 }
 
-/// A trouble whose text names its class.
+/// A trouble whose reason or text names its class.
 fn by_text(facts: &Facts, reason: &str, text: &str) -> Option<Trouble> {
-    let class = classify(text)?;
+    let class = classify(&format!("{reason}: {text}"))?;
     Some(Trouble {
         class,
         severity: if lasts(class) { Severity::Error } else { Severity::Warning },
         reason: reason.to_owned(),
-        message: first_line(text, MESSAGE_LENGTH),
+        message: first_line(if text.is_empty() { reason } else { text }, MESSAGE_LENGTH),
         related: facts.related(),
         source: Source::Condition,
         can_fail: lasts(class),
