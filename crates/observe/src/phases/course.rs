@@ -75,6 +75,7 @@ pub(super) struct Course {
     pub(super) began: Timestamp,
     pub(super) phase_began: BTreeMap<Phase, Timestamp>,
     last_progress: Timestamp,
+    is_held: bool,
     machines_made: usize,
     pub(super) ready_since: Option<Timestamp>,
     pub(super) lost_since: Option<Timestamp>,
@@ -108,6 +109,7 @@ impl Course {
             began: now,
             phase_began: BTreeMap::new(),
             last_progress: now,
+            is_held: false,
             machines_made: 0,
             ready_since: None,
             lost_since: None,
@@ -230,7 +232,11 @@ impl Course {
 
     /// Moves the marks that only rise, and starts or stops what is timed.
     fn measure(&mut self, assessment: &Assessment, sight: &Sight<'_>, at: Timestamp) {
-        let is_held = assessment.states.contains(&StateWord::Paused) || assessment.states.contains(&StateWord::Deleting);
+        let is_held = assessment.states.contains(&StateWord::Paused)
+            || assessment.states.contains(&StateWord::Deleting)
+            || self.stale_since.is_some();
+        // Time in which nothing could move, or nobody looked, does not count against it: neither while it lasts nor when it ends.
+        let was_held = std::mem::replace(&mut self.is_held, is_held);
         let made = sight.members.iter().filter(|facts| facts.is(CAPI, "Machine") && (facts.has_provider_id || facts.has_node)).count();
         let further = assessment.phase > self.phase || (assessment.phase == self.phase && assessment.permille > self.permille);
         if further && !assessment.states.contains(&StateWord::Deleting) && self.phase != Phase::Ready {
@@ -239,7 +245,7 @@ impl Course {
             }
             (self.phase, self.permille) = (assessment.phase, assessment.permille);
         }
-        if further || made > self.machines_made || is_held {
+        if further || made > self.machines_made || is_held || was_held {
             (self.last_progress, self.machines_made) = (at, made.max(self.machines_made));
             self.is_stalled = false;
         }

@@ -110,7 +110,24 @@ impl Scope {
             // A scenario or an older recorder may not know uids; one that knows and differs speaks of what is gone.
             Some(known) if !uid.is_empty() && !known.id.uid.is_empty() => Err(OtherIncarnation),
             Some(_) => Ok(self.homes.get(about)),
-            None => Ok(None),
+            None => Ok(self.home_by_name(about)),
+        }
+    }
+
+    /// The home of something that is not recorded itself, but whose name says exactly whose it is: Cluster API gives the infrastructure of
+    /// a cluster the cluster's name and that of a machine the machine's, and k0rdent gives the Cluster and the release its own.
+    fn home_by_name(&self, about: &Key) -> Option<&Target> {
+        let alike = |group: &str, kind: &str| {
+            self.homes.get(&Key { group: group.into(), kind: kind.into(), ..about.clone() })
+        };
+        let (group, kind) = (about.group.as_str(), about.kind.as_str());
+        let is_infrastructure = group.starts_with("infrastructure.");
+        match kind {
+            "Cluster" if group == CAPI => alike(K0RDENT, "ClusterDeployment"),
+            "HelmRelease" if group == FLUX => alike(K0RDENT, "ClusterDeployment"),
+            _ if is_infrastructure && kind.ends_with("Cluster") => alike(CAPI, "Cluster").or_else(|| alike(K0RDENT, "ClusterDeployment")),
+            _ if is_infrastructure && kind.ends_with("Machine") => alike(CAPI, "Machine"),
+            _ => None,
         }
     }
 
