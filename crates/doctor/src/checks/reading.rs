@@ -40,6 +40,7 @@ impl<'a> Container<'a> {
             reason: field::text(self.status, &path("reason"))?.unwrap_or_default(),
             message: field::text(self.status, &path("message"))?.unwrap_or_default(),
             exit_code: field::int(self.status, &path("exitCode"))?,
+            started_at: field::time(self.status, &path("startedAt"))?,
             finished_at: field::time(self.status, &path("finishedAt"))?,
         }))
     }
@@ -61,6 +62,7 @@ pub(super) struct Terminated<'a> {
     pub(super) reason: &'a str,
     pub(super) message: &'a str,
     pub(super) exit_code: Option<i64>,
+    pub(super) started_at: Option<Timestamp>,
     pub(super) finished_at: Option<Timestamp>,
 }
 
@@ -107,4 +109,64 @@ pub(super) fn is_owner_down(subject: &Subject<'_>) -> bool {
     let ready = if owner.is_a(KindRef::DAEMON_SET) { "/status/numberReady" } else { "/status/readyReplicas" };
     let counts = [KindRef::DEPLOYMENT, KindRef::STATEFUL_SET, KindRef::REPLICA_SET, KindRef::DAEMON_SET];
     counts.iter().any(|kind| owner.is_a(*kind)) && owner.int(ready).ok().flatten().unwrap_or(0) == 0
+}
+
+/// Since when a pod is bound to its node; where that is not told, since it was made.
+pub(super) fn bound_since(pod: &Observed) -> Read<Option<Timestamp>> {
+    let bound = pod.condition("PodScheduled")?.filter(|condition| condition.is_true()).and_then(|condition| condition.since);
+    Ok(bound.or_else(|| pod.created_at()))
+}
+
+/// How many replicas a workload wants; the API's default is one.
+pub(super) fn wanted_replicas(workload: &Observed) -> Read<i64> {
+    Ok(workload.int("/spec/replicas")?.unwrap_or(1))
+}
+
+/// A workload whose controller has written a status about its newest specification.
+///
+/// # Errors
+/// When there is no status, or one about an older specification: what it says is not about what is wanted now.
+pub(super) fn observed<'a>(subject: &Subject<'a>) -> Result<&'a Observed, Undecided> {
+    let workload = subject.known()?;
+    if workload.map("/status")?.is_none_or(serde_json::Map::is_empty) {
+        return Err(Undecided::Unknown("its controller has not written a status yet".to_owned()));
+    }
+    match workload.is_observed()? {
+        true => Ok(workload),
+        false => Err(Undecided::Unknown("its controller has not seen the newest specification yet".to_owned())),
+    }
+}
+
+/// Since when something that is followed has the value that is wrong; since the last change, where it was not followed.
+pub(super) fn fact_since(subject: &Subject<'_>, name: &str) -> Timestamp {
+    let fact = subject.view.trail(&subject.object.id.uid).and_then(|trail| trail.fact(name));
+    fact.map_or(subject.object.recorded_at, |fact| fact.since)
+}
+
+/// The first of these texts that holds one of its words (lower case), by which a message is put into a class.
+pub(super) fn class_of<T>(text: &str, classes: &'static [(T, &'static [&'static str])]) -> Option<&'static T> {
+    let lower = text.to_ascii_lowercase();
+    classes.iter().find(|(_, words)| words.iter().any(|word| lower.contains(word))).map(|(class, _)| class)
+}
+
+/// A message of others, shortened for a sentence of ours.
+pub(super) fn quoted(text: &str) -> String {
+    const CHARS: usize = 400;
+    let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match one_line.char_indices().nth(CHARS) {
+        None => one_line,
+        Some((end, _)) => format!("{}…", one_line.get(..end).unwrap_or_default()),
+    }
+}
+
+/// `message`, led in by a colon, or nothing.
+pub(super) fn said(text: &str) -> String {
+    let text = quoted(text);
+    if text.is_empty() { text } else { format!(": {text}") }
+}
+
+/// The newest warning about an object with one of these reasons.
+pub(super) fn last_warning<'a>(subject: &Subject<'a>, reasons: &[&str]) -> Option<&'a proreus_observe::EventFacts> {
+    let events = subject.view.events_of(&subject.object.id.uid);
+    events.into_iter().rev().find(|event| event.is_warning() && reasons.contains(&event.reason.as_str()))
 }
