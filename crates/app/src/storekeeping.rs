@@ -12,7 +12,7 @@ use proreus_store::{OpenOptions, SegmentVerdict, SqliteJournal, StoreError};
 use serde::Serialize;
 
 use crate::config::RecordSelection;
-use crate::error::store_hint;
+use crate::error::{store_hint, with_source};
 use crate::service::{KEY_FILE, redaction_settings};
 
 /// Background work on an imported journal is done in steps of this length.
@@ -31,13 +31,6 @@ pub enum StorekeepingError {
     /// What was to be recorded could not be.
     #[error("{}", with_source(.0))]
     Record(#[from] RecordError),
-}
-
-fn with_source(error: &RecordError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }
 
 impl StorekeepingError {
@@ -69,6 +62,7 @@ impl StorekeepingError {
             Self::Record(RecordError::ImportUseless { .. }) => {
                 "check the format: one JSON object a line with ts, type, resource and object".to_owned()
             }
+            Self::Record(RecordError::Journal { source, .. } | RecordError::Append(source)) => store_hint(source),
             Self::Record(_) => "what was imported before is safe; an import that is run again adds nothing twice".to_owned(),
         }
     }

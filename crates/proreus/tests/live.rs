@@ -175,7 +175,13 @@ fn every_endpoint_answers_about_a_live_recording_and_the_same_after_a_kill() {
         "/api/v1/events?resourceType=configmaps&resourceName=settings".to_owned(),
         "/api/v1/events/default/configmaps/settings".to_owned(),
     ];
-    let ask = |serving: &Serving| -> Vec<Value> { questions.iter().map(|question| serving.get(question)).collect() };
+    let answer = |serving: &Serving, question: &String| {
+        let mut answer = serving.get(question);
+        // Where one may go on to follow, which moves with what others do.
+        answer.as_object_mut().and_then(|answer| answer.remove("endCursor"));
+        answer
+    };
+    let ask = |serving: &Serving| -> Vec<Value> { questions.iter().map(|question| answer(serving, question)).collect() };
     let before = ask(&serving);
     assert_eq!(before[1]["object"]["data"]["value"], "one");
     assert_eq!(before[2]["object"]["data"]["value"], "two");

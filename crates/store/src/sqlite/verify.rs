@@ -10,7 +10,7 @@ use proreus_model::Record;
 use rusqlite::Connection;
 
 use super::SqliteJournal;
-use super::day::Day;
+use super::day::{Day, Kind};
 use super::fault::OrFail;
 use super::identity::WatermarkFile;
 use super::open_day::Tally;
@@ -108,6 +108,7 @@ impl Check<'_> {
         }
         let Some(span) = day.span() else { return Ok(()) };
         let last = span.last_seq.min(now.watermark);
+        let counted = counted_to(day, &connection, day.key(last))?;
         let mut seq = span.first_seq;
         while seq <= last {
             // A loss left these positions out, and told so.
@@ -120,8 +121,8 @@ impl Check<'_> {
             }
             seq += 1;
         }
-        let tally = Tally::read(&connection).or_fail(&day.place, "failed to verify")?;
-        if last == span.last_seq && self.verdict.damage.is_empty() && (tally.changes, tally.raw_bytes) != (self.changes, self.raw_bytes) {
+        let differs = |tally: &Tally| (tally.changes, tally.raw_bytes) != (self.changes, self.raw_bytes);
+        if let Some(tally) = counted.filter(|tally| self.verdict.damage.is_empty() && differs(tally)) {
             self.tell(format!(
                 "{} changes of {} bytes are there, {} of {} were counted",
                 self.changes, self.raw_bytes, tally.changes, tally.raw_bytes
@@ -174,4 +175,18 @@ impl Check<'_> {
             Err(error) => self.tell(error.to_string()),
         }
     }
+}
+
+/// The figures of a day, if they are of the records up to a position: a writer may have gone on since.
+fn counted_to(day: &Day, connection: &Connection, key: i64) -> Result<Option<Tally>, StoreError> {
+    let step = "failed to verify";
+    if day.kind == Kind::Solid {
+        return Tally::read(connection).map(Some).or_fail(&day.place, step);
+    }
+    // In one transaction, so that both are of one moment.
+    let moment = connection.unchecked_transaction().or_fail(&day.place, step)?;
+    let newest: Option<i64> = moment.query_row("SELECT max(p) FROM records", [], |row| row.get(0)).or_fail(&day.place, step)?;
+    let tally = Tally::read(&moment).or_fail(&day.place, step)?;
+    moment.finish().or_fail(&day.place, step)?;
+    Ok((newest == Some(key)).then_some(tally))
 }
