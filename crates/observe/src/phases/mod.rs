@@ -306,8 +306,10 @@ impl Phases {
     /// Since when what the target's phase rests on is not followed.
     fn stale_since(&self, target: &Target) -> Option<Timestamp> {
         let is_deployment = self.scope.get(&deployment_key(target)).is_some();
+        let has_cluster = self.scope.members(target).any(|facts| facts.is(CAPI, "Cluster"));
         let rests_on = |resource: &str| match resource {
-            "" | "clusters" => true,
+            "" => true,
+            "clusters" => has_cluster,
             "clusterdeployments" => is_deployment,
             _ => false,
         };

@@ -117,9 +117,7 @@ impl Scope {
     /// The home of something that is not recorded itself, but whose name says exactly whose it is: Cluster API gives the infrastructure of
     /// a cluster the cluster's name and that of a machine the machine's, and k0rdent gives the Cluster and the release its own.
     fn home_by_name(&self, about: &Key) -> Option<&Target> {
-        let alike = |group: &str, kind: &str| {
-            self.homes.get(&Key { group: group.into(), kind: kind.into(), ..about.clone() })
-        };
+        let alike = |group: &str, kind: &str| self.homes.get(&Key { group: group.into(), kind: kind.into(), ..about.clone() });
         let (group, kind) = (about.group.as_str(), about.kind.as_str());
         let is_infrastructure = group.starts_with("infrastructure.");
         match kind {
