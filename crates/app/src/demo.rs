@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use proreus_model::{Filter, Order, Record, Seq, SeqRange, Verb};
+use proreus_model::{Access, Filter, Order, Record, Seq, SeqRange, Verb};
 use proreus_playground::{Player, Playground, PlaygroundError, PlaygroundOptions, Scenario, ScenarioClock};
 use proreus_record::{ClusterSource, Connection, RecorderSettings, connect};
 use proreus_store::{BodyDetail, Journal, ReadQuery, SqliteJournal, StoreError};
 use serde::Serialize;
 
+use crate::Questions;
 use crate::config::{Overrides, Settings, resolve};
+use crate::doctor::IncidentsQuestion;
 use crate::service::{Recording, Service, ServiceError, ServiceInputs};
 
 /// The story that is told when no other is named.
@@ -49,6 +51,9 @@ pub enum DemoError {
     /// The journal failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was recorded could not be asked.
+    #[error(transparent)]
+    Question(#[from] crate::AppError),
     /// The recorder did not catch up.
     #[error("the recorder did not catch up with the scenario at {at} within {} s: {waiting_for}", CATCH_UP_WITHIN.as_secs())]
     Stuck {
@@ -72,6 +77,7 @@ impl DemoError {
             Self::Playground(_) => "check the scenario file against docs/reference/scenario-format.md".to_owned(),
             Self::Service(error) => error.hint(),
             Self::Store(error) => crate::error::store_hint(error),
+            Self::Question(error) => error.hint(),
             Self::Stuck { .. } => "run it again; a machine under heavy load may be too slow for it".to_owned(),
         }
     }
@@ -106,7 +112,7 @@ pub struct DemoReport {
     pub verbs: BTreeMap<String, u64>,
     /// Bytes.
     pub bytes: DemoBytes,
-    /// Incidents that were opened; none are diagnosed yet.
+    /// Incidents that were opened.
     pub incidents: u64,
     /// Where the journal is.
     pub data_dir: String,
@@ -194,8 +200,10 @@ impl Demo {
         self.service.shutdown().await?;
         self.playground.shutdown().await;
         // Opened anew after everything is closed, so that the bytes are those that stay.
-        let journal = SqliteJournal::open_read_only(&self.data_dir)?;
-        let (kinds, verbs) = tally(&journal)?;
+        let journal = Arc::new(SqliteJournal::open_read_only(&self.data_dir)?);
+        let (kinds, verbs) = tally(&*journal)?;
+        let questions = Questions::new(journal.clone());
+        let incidents = questions.incidents(&IncidentsQuestion::default(), &Access::All)?.incidents;
         let segments = journal.segments()?;
         Ok(DemoReport {
             changes: verbs.values().sum(),
@@ -205,7 +213,7 @@ impl Demo {
                 raw: segments.iter().map(|segment| segment.raw_bytes).sum(),
                 stored: segments.iter().map(|segment| segment.stored_bytes).sum(),
             },
-            incidents: 0,
+            incidents: incidents.len() as u64,
             data_dir: self.data_dir.display().to_string(),
             scenario_start: self.start,
             scenario_end: self.end,

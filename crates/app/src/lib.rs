@@ -7,6 +7,7 @@ pub mod access;
 mod application;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 mod error;
 mod kinds;
 pub mod manifests;

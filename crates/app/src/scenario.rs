@@ -3,6 +3,7 @@
 //! Pure: the file's text comes in, the verdict and the text as it would have to be go out. Nothing is watched, stored or sent.
 
 use jiff::Timestamp;
+use proreus_doctor::incidents::{IncidentSettings, Watch};
 use proreus_doctor::{DoctorSettings, SettingsError, examine};
 use proreus_model::Record;
 use proreus_observe::Snapshot;
@@ -40,6 +41,7 @@ impl ScenarioCheckError {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct ScenarioConfig {
     doctor: DoctorSettings,
+    incidents: IncidentSettings,
 }
 
 /// What came of a file.
@@ -59,8 +61,9 @@ pub fn check(text: &str) -> Result<CheckedScenario, ScenarioCheckError> {
     let scenario = Scenario::parse(text)?;
     let config = read_config(&scenario.config)?;
     config.doctor.validate()?;
+    let mut incidents = IncidentsReader { watch: Watch::new(config.doctor.clone(), config.incidents) };
     let mut doctor = DoctorReader { view: Snapshot::new(), settings: config.doctor };
-    let verdict = judge(&scenario, &mut [&mut doctor])?;
+    let verdict = judge(&scenario, &mut [&mut doctor, &mut incidents])?;
     let rewritten = rewrite(text, &scenario, &verdict);
     Ok(CheckedScenario { verdict, rewritten })
 }
@@ -93,5 +96,29 @@ impl Reader for DoctorReader {
     fn answer(&mut self, now: Timestamp) -> Vec<Value> {
         let report = examine(&self.view, &self.settings, now, |_| true);
         report.findings.iter().map(|finding| serde_json::to_value(finding).unwrap_or(Value::Null)).collect()
+    }
+}
+
+/// Answers `incidents`.
+struct IncidentsReader {
+    watch: Watch,
+}
+
+impl Reader for IncidentsReader {
+    fn section(&self) -> Section {
+        Section::Incidents
+    }
+
+    fn fold(&mut self, record: &Record) {
+        self.watch.fold(record);
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        self.watch.advance(now);
+    }
+
+    fn answer(&mut self, now: Timestamp) -> Vec<Value> {
+        self.watch.advance(now);
+        self.watch.incidents().into_iter().map(|incident| serde_json::to_value(incident).unwrap_or(Value::Null)).collect()
     }
 }

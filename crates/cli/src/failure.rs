@@ -74,6 +74,12 @@ pub(crate) enum Failure {
         /// What to do.
         hint: String,
     },
+    /// Checks could not look at everything, and the person wants to be told so.
+    #[error("{count} checks could not look at what they are for")]
+    Blind {
+        /// How many.
+        count: usize,
+    },
     /// A scenario file is none, or cannot be played.
     #[error("{file}: {source}")]
     Scenario {
@@ -130,9 +136,13 @@ impl Failure {
             // 4xx: our question; 429 and 408 are no fault of the question.
             Self::Refused { status, .. } if (400..500).contains(status) && !matches!(status, 408 | 429) => EXIT_REFUSED,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => EXIT_DONE,
-            Self::Refused { .. } | Self::Unreachable { .. } | Self::File { .. } | Self::Output(_) | Self::Host(_) | Self::Slow => {
-                EXIT_FAILED
-            }
+            Self::Refused { .. }
+            | Self::Unreachable { .. }
+            | Self::File { .. }
+            | Self::Output(_)
+            | Self::Host(_)
+            | Self::Slow
+            | Self::Blind { .. } => EXIT_FAILED,
         }
     }
 
@@ -152,6 +162,9 @@ impl Failure {
             Self::Host(error) => error.hint().to_owned(),
             Self::Slow => "what was durable is safe; the rest is watched again at the next start".to_owned(),
             Self::Output(_) => "check the disk or the program that reads the output".to_owned(),
+            Self::Blind { .. } => {
+                "the reasons stand in the output; give the recorder the right to list these kinds, or leave out --strict".to_owned()
+            }
             Self::Scenario { source, .. } => source.hint().to_owned(),
         }
     }

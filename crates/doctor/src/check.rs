@@ -8,7 +8,8 @@ use std::fmt;
 use jiff::Timestamp;
 use proreus_observe::field::Malformed;
 use proreus_observe::{KindRef, Observed, Snapshot};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::finding::Finding;
 use crate::settings::CheckSettings;
@@ -103,6 +104,24 @@ impl Check {
         thresholds: &[],
         examine: |_| Ok(Vec::new()),
     };
+}
+
+impl Serialize for Check {
+    /// In the words of the wire.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.kind).collect();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", self.id)?;
+        map.serialize_entry("title", self.title)?;
+        map.serialize_entry("severity", &self.severity)?;
+        map.serialize_entry("graceSeconds", &self.grace_seconds)?;
+        map.serialize_entry("remediation", self.remediation)?;
+        map.serialize_entry("kinds", &kinds)?;
+        map.serialize_entry("mode", &self.mode)?;
+        map.serialize_entry("reasons", self.reasons)?;
+        map.serialize_entry("thresholds", self.thresholds)?;
+        map.end()
+    }
 }
 
 impl fmt::Debug for Check {

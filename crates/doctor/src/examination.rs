@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::check::{Check, Mode, Severity, Subject, Undecided, Verdict};
 use crate::checks::CHECKS;
-use crate::finding::Finding;
+use crate::finding::{Finding, Rank};
 use crate::settings::DoctorSettings;
 
 /// Objects named in a report for which one check could not decide; further ones are counted.
@@ -110,14 +110,23 @@ pub fn examine(view: &Snapshot, settings: &DoctorSettings, now: Timestamp, wante
 }
 
 impl Report {
+    /// Leaves out what is about other objects; what is about a whole kind stays.
+    pub fn keep(&mut self, wanted: impl Fn(&ObjectId) -> bool) {
+        self.findings.retain(|finding| wanted(&finding.object));
+        self.held.retain(|finding| wanted(&finding.object));
+        self.silenced.retain(|(finding, _)| wanted(&finding.object));
+        self.unsettled.retain(|unsettled| unsettled.object.as_ref().is_none_or(&wanted));
+    }
+
     fn round(&mut self, view: &Snapshot, settings: &DoctorSettings, now: Timestamp, check: &Check, cluster: &ClusterId, kind: KindRef) {
         if let Some(undecided) = out_of_reach(view, cluster, check, kind, now) {
             self.unsettled(check, cluster, kind, None, undecided);
             return;
         }
         let named_before = self.unsettled.len();
+        let stale = stale_since(view, cluster, kind, now);
         for object in objects(view, cluster, kind) {
-            let judgement = examine_object(view, settings, now, check, kind, object);
+            let judgement = within_reach(view, settings, now, check, stale, object);
             let tally = self.tallies.entry(check.id).or_default();
             tally.examined += 1;
             match judgement {
@@ -145,6 +154,8 @@ impl Report {
     fn file(&mut self, finding: Finding, silence: Option<Timestamp>, now: Timestamp) {
         match (finding.is_over(now), finding.is_due(now), silence) {
             (true, _, _) => {}
+            // What will be wrong later is not wrong yet.
+            (_, false, _) if finding.since > now => {}
             (_, false, _) => self.held.push(finding),
             (_, true, Some(until)) => self.silenced.push((finding, until)),
             (_, true, None) => {
@@ -200,21 +211,53 @@ pub fn examine_object(
     kind: KindRef,
     object: &Observed,
 ) -> Judgement {
-    let cluster = &object.id.cluster;
-    if let Some(undecided) = out_of_reach(view, cluster, check, kind, now) {
-        return Judgement::Undecided(undecided);
+    match out_of_reach(view, &object.id.cluster, check, kind, now) {
+        Some(undecided) => Judgement::Undecided(undecided),
+        None => within_reach(view, settings, now, check, stale_since(view, &object.id.cluster, kind, now), object),
     }
+}
+
+/// Since when nobody looks at a kind any more, where nobody does.
+fn stale_since(view: &Snapshot, cluster: &ClusterId, kind: KindRef, now: Timestamp) -> Option<Timestamp> {
+    match view.freshness(cluster, kind) {
+        Freshness::Stale { since, .. } if since < now => Some(since),
+        _ => None,
+    }
+}
+
+/// Runs a check that has all it needs over one object.
+fn within_reach(
+    view: &Snapshot,
+    settings: &DoctorSettings,
+    now: Timestamp,
+    check: &Check,
+    stale: Option<Timestamp>,
+    object: &Observed,
+) -> Judgement {
     let own = settings.of(check, object);
     if own.enabled == Some(false) {
         return Judgement::Off;
     }
-    let stale = match view.freshness(cluster, kind) {
-        Freshness::Stale { since, .. } if since < now => Some(since),
-        _ => None,
-    };
     let subject = Subject { check, object, view, settings: &own, now };
     let verdict = catch_unwind(AssertUnwindSafe(|| (check.examine)(&subject))).unwrap_or_else(|_| Ok(vec![failed(&subject)]));
+    let verdict = verdict.map(|findings| findings.into_iter().map(|finding| on_silent_node(view, finding)).collect());
     judge(verdict, stale, &own.severity, own.grace_seconds, now)
+}
+
+/// A consequence for a workload with pods on a node that does not report happens on that node, as far as anybody can tell.
+fn on_silent_node(view: &Snapshot, finding: Finding) -> Finding {
+    if finding.rank != Rank::Consequence || finding.node.is_some() {
+        return finding;
+    }
+    let children = view.children(&finding.owner.uid);
+    let pods = children.flat_map(|child| std::iter::once(child).chain(view.children(&child.id.uid)));
+    let nodes = pods.filter(|object| object.is_a(KindRef::POD)).filter_map(|pod| pod.text("/spec/nodeName").ok().flatten());
+    let silent = nodes.filter(|name| {
+        let node = view.named(&finding.object.cluster, KindRef::NODE, &"".into(), &(*name).into());
+        node.is_some_and(|node| node.condition("Ready").ok().flatten().is_some_and(|ready| !ready.is_true()))
+    });
+    let node = silent.min().map(str::to_owned);
+    finding.on_node(node.as_deref())
 }
 
 fn judge(verdict: Verdict, stale: Option<Timestamp>, severity: &Option<Severity>, grace_seconds: Option<u32>, now: Timestamp) -> Judgement {

@@ -123,6 +123,13 @@ impl Finding {
         self
     }
 
+    /// Counted to another owner than the object's own: what an object is about, where it is owned by nobody.
+    #[must_use]
+    pub fn owned_by(mut self, owner: ObjectId) -> Self {
+        self.owner = owner;
+        self
+    }
+
     /// That ends by itself.
     #[must_use]
     pub fn until(mut self, moment: Timestamp) -> Self {

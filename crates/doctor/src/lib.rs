@@ -3,10 +3,12 @@
 //! Pure: no clock, no randomness, no client. The doctor that answers a person, the one that watches, and the one that looks at last
 //! Tuesday are this one function. Invariant: missing evidence is `Unknown` and never healthy.
 
+pub mod catalogue;
 mod check;
 pub mod checks;
 mod examination;
 mod finding;
+pub mod incidents;
 mod settings;
 
 pub use check::{Check, Mode, Severity, Subject, Threshold, Undecided, Verdict};

@@ -136,7 +136,10 @@ impl DoctorSettings {
 
     /// What holds for a check on an object.
     pub fn of(&self, check: &Check, object: &Observed) -> CheckSettings {
-        let mut settings = self.checks.get(check.id).cloned().unwrap_or_default();
+        let mut settings = match self.checks.is_empty() {
+            true => CheckSettings::default(),
+            false => self.checks.get(check.id).cloned().unwrap_or_default(),
+        };
         settings.grace_seconds = settings.grace_seconds.or(self.grace_seconds);
         for rule in self.rules.iter().filter(|rule| rule.matching.matches(check, object)) {
             settings.enabled = rule.enabled.or(settings.enabled);

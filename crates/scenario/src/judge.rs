@@ -72,13 +72,16 @@ pub fn judge(scenario: &Scenario, readers: &mut [&mut dyn Reader]) -> Result<Ver
     let mut waiting = waiting.into_iter().peekable();
     let mut parts = Vec::new();
     tell(readers, &player.begin());
-    for step in &scenario.steps {
+    for (index, step) in scenario.steps.iter().enumerate() {
         while let Some(expectation) = waiting.next_if(|expectation| expectation.at.unwrap_or(end) < step.at) {
             ask(scenario, expectation, expectation.at.unwrap_or(end), readers, &mut parts);
         }
         let records = player.play(step)?;
         tell(readers, &records);
-        readers.iter_mut().for_each(|reader| reader.advance(step.at));
+        // What happens at one moment is told together: its order within the moment decides nothing.
+        if scenario.steps.get(index + 1).is_none_or(|next| next.at > step.at) {
+            readers.iter_mut().for_each(|reader| reader.advance(step.at));
+        }
     }
     for expectation in waiting {
         ask(scenario, expectation, expectation.at.unwrap_or(end), readers, &mut parts);

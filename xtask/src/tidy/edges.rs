@@ -22,7 +22,7 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("api", &["model", "observe", "app"]),
     ("serve", &["model", "api", "app"]),
     // `serve` is a verb of the command line, and the verb starts the host.
-    ("cli", &["model", "api", "app", "serve"]),
+    ("cli", &["model", "doctor", "api", "app", "serve"]),
     ("proreus", &["cli"]),
     ("testkit", &["model"]),
 ];

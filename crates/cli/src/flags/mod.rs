@@ -9,7 +9,9 @@ mod storing;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use judging::{ScenarioCheckFlags, ScenarioFlags, ScenarioVerb};
+pub(crate) use judging::{
+    DoctorFlags, DoctorFormat, ExplainFlags, FailOn, IncidentsFlags, ScenarioCheckFlags, ScenarioFlags, ScenarioVerb, StateWord,
+};
 pub(crate) use reading::{ChangesFlags, DiffFlags, GetFlags, HistoryFlags, OriginWord, OutputFlags, SelectionFlags, SourceFlags, VerbWord};
 pub(crate) use running::{CompletionsFlags, DemoFlags, LogFlags, LogFormat, ManifestsFlags, PlaygroundFlags, ServeFlags};
 pub(crate) use storing::{ExportFlags, ImportFlags, ImportFormat, JournalFlags, StoreFlags, StoreVerb};
@@ -54,6 +56,12 @@ pub(crate) enum Verb {
     Get(GetFlags),
     /// Show which fields differ between two recorded changes of one object
     Diff(DiffFlags),
+    /// Say what is wrong, since when, and what to do about it; exit 1 if anything is
+    Doctor(DoctorFlags),
+    /// List incidents: findings grouped by what they are wrong with, with what changed before
+    Incidents(IncidentsFlags),
+    /// Tell what a check looks for, or list them all
+    Explain(ExplainFlags),
     /// Look after a journal: verify, stats, export, import
     Store(StoreFlags),
     /// Play an outage in a small cluster of our own and record it: no cluster needed
@@ -82,6 +90,9 @@ impl Verb {
             Self::Demo(flags) => flags.output.output,
             Self::Version(flags) => flags.output,
             Self::Scenario(flags) => flags.verb.output(),
+            Self::Doctor(flags) => return flags.output == Some(DoctorFormat::Json),
+            Self::Explain(flags) => flags.output.output,
+            Self::Incidents(flags) => flags.output.output,
             Self::Serve(_) | Self::Playground(_) | Self::Manifests(_) | Self::Completions(_) => None,
         };
         output.is_some_and(crate::output::Format::is_json)

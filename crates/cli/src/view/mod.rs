@@ -3,6 +3,7 @@
 //! Wire types in, cells and lines out. No question is asked here and nothing is decided: what stands in the answer is shown, shortened to
 //! the terminal where that is needed.
 
+pub(crate) mod diagnosis;
 pub(crate) mod event;
 pub(crate) mod fields;
 pub(crate) mod listing;

@@ -1,0 +1,208 @@
+//! How a diagnosis looks: for people, grouped by what it is wrong with; for pipelines, as JUnit.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use proreus_app::doctor::DoctorAnswer;
+use proreus_doctor::{Finding, Unsettled, UnsettledState};
+use proreus_model::ObjectId;
+
+use crate::terminal::fit::{Cut, clean, shorten, width, wrap};
+use crate::terminal::paint::{Ink, Paint};
+use crate::terminal::times::{between, of_day};
+use crate::verbs::doctor::ink;
+
+/// Objects named of a group that has more.
+const NAMED_LIMIT: usize = 3;
+/// Cells by which what belongs to a group is moved to the right.
+const INDENT: usize = 10;
+
+/// A page for people.
+pub(crate) struct Page<'a> {
+    /// Where it goes.
+    pub(crate) out: &'a mut dyn Write,
+    /// With which colours.
+    pub(crate) paint: Paint,
+    /// Cells of a line.
+    pub(crate) columns: usize,
+    /// The moment that was judged.
+    pub(crate) now: Timestamp,
+}
+
+/// Findings of one owner with one reason: what a person acts on at once.
+struct Group<'a> {
+    owner: &'a ObjectId,
+    findings: Vec<&'a Finding>,
+}
+
+impl Page<'_> {
+    /// Every finding, worst first.
+    pub(crate) fn findings(&mut self, findings: &[Finding]) -> io::Result<()> {
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        for finding in findings {
+            let same = |group: &&mut Group<'_>| {
+                *group.owner == finding.owner && group.findings.first().is_some_and(|first| first.reason == finding.reason)
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.findings.push(finding),
+                None => groups.push(Group { owner: &finding.owner, findings: vec![finding] }),
+            }
+        }
+        for (index, group) in groups.iter().enumerate() {
+            if index > 0 {
+                writeln!(self.out)?;
+            }
+            self.group(group)?;
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, group: &Group<'_>) -> io::Result<()> {
+        let Some(first) = group.findings.first() else { return Ok(()) };
+        let word = format!("{:<INDENT$}", first.severity.as_str().to_uppercase());
+        let since = group.findings.iter().map(|finding| finding.since).min().unwrap_or(first.since);
+        let when = format!("for {}, since {}", between(since, self.now), of_day(since));
+        let owner = place(group.owner);
+        let kind = clean(group.owner.kind.as_str());
+        let room = self.columns.saturating_sub(INDENT + width(&kind) + 1 + width(&when) + 2);
+        let name = shorten(&owner, room.max(8), Cut::Middle);
+        let used = INDENT + width(&kind) + 1 + width(&name) + width(&when);
+        let gap = " ".repeat(self.columns.saturating_sub(used).max(2));
+        let (head, what) = (self.paint.text(ink(first.severity), &word), self.paint.text(Ink::Kind, &kind));
+        let (name, when) = (self.paint.text(Ink::Strong, &name), self.paint.text(Ink::Faint, &when));
+        writeln!(self.out, "{head}{what} {name}{gap}{when}")?;
+        self.lines(Ink::Strong, "", &format!("{}{}", first.reason, objects(group)))?;
+        self.lines(Ink::Plain, "", &first.message)?;
+        self.lines(Ink::Added, "→ ", &first.remediation)?;
+        let stale = if first.is_stale { ", as it was last seen: nobody looks at this kind any more" } else { "" };
+        let evidence: Vec<String> = first.evidence.iter().map(|seq| format!("#{seq}")).collect();
+        self.lines(Ink::Faint, "", &format!("check {}, shown by {}{stale}", first.check, evidence.join(" ")))
+    }
+
+    /// Text below the head of a group, in as many lines as it needs.
+    fn lines(&mut self, ink: Ink, lead: &str, text: &str) -> io::Result<()> {
+        let room = self.columns.saturating_sub(INDENT + width(lead)).max(20);
+        for (index, line) in wrap(&clean(text), room).iter().enumerate() {
+            let lead = if index == 0 { lead.to_owned() } else { " ".repeat(width(lead)) };
+            writeln!(self.out, "{:INDENT$}{lead}{}", "", self.paint.text(ink, line))?;
+        }
+        Ok(())
+    }
+
+    /// Findings that are no news, one line each.
+    pub(crate) fn aside<'a>(&mut self, title: &str, findings: impl Iterator<Item = &'a Finding>) -> io::Result<()> {
+        for (index, finding) in findings.enumerate() {
+            if index == 0 {
+                writeln!(self.out, "\n{}", self.paint.text(Ink::Strong, title))?;
+            }
+            let told = between(self.now, finding.due());
+            let text =
+                format!("{} {} {}: {} (told in {told})", finding.reason, finding.object.kind, place(&finding.object), finding.message);
+            writeln!(self.out, "{}", self.paint.text(Ink::Faint, &shorten(&clean(&text), self.columns, Cut::End)))?;
+        }
+        Ok(())
+    }
+
+    /// What could not be decided, by reason.
+    pub(crate) fn unsettled(&mut self, unsettled: &[Unsettled]) -> io::Result<()> {
+        for state in [UnsettledState::Unknown, UnsettledState::Skipped] {
+            let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+            for one in unsettled.iter().filter(|one| one.state == state) {
+                let about = one.object.as_ref().map(|object| format!("{} {}: ", object.kind, place(object))).unwrap_or_default();
+                let reason = format!("{about}{}", one.reason);
+                match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                    Some((_, checks)) => checks.push(one.check),
+                    None => reasons.push((reason, vec![one.check])),
+                }
+            }
+            if reasons.is_empty() {
+                continue;
+            }
+            let title = if state == UnsettledState::Unknown { "Unknown" } else { "Skipped" };
+            writeln!(self.out, "\n{}", self.paint.text(Ink::Strong, title))?;
+            for (reason, checks) in reasons {
+                let text = format!("{reason} ({})", checks.join(", "));
+                writeln!(self.out, "{}", self.paint.text(Ink::Faint, &shorten(&clean(&text), self.columns, Cut::End)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// ` on Pod web-1, container web, and 2 more`; nothing where the owner itself is meant.
+fn objects(group: &Group<'_>) -> String {
+    let others: Vec<&&Finding> = group.findings.iter().filter(|finding| finding.object != *group.owner).collect();
+    let part = |finding: &Finding| finding.part.as_ref().map(|part| format!(" ({part})")).unwrap_or_default();
+    let named: Vec<String> = others.iter().take(NAMED_LIMIT).map(|finding| format!("{}{}", finding.object.name, part(finding))).collect();
+    let Some(first) = others.first() else {
+        return group.findings.first().and_then(|finding| finding.class).map(|class| format!(" ({class})")).unwrap_or_default();
+    };
+    let more = others.len() - named.len();
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let class = first.class.map(|class| format!(" ({class})")).unwrap_or_default();
+    format!("{class} on {} {}{rest}", first.object.kind, named.join(", "))
+}
+
+/// `namespace/name`, or the name alone.
+fn place(object: &ObjectId) -> String {
+    match object.namespace.is_empty() {
+        true => clean(object.name.as_str()),
+        false => clean(&format!("{}/{}", object.namespace, object.name)),
+    }
+}
+
+/// JUnit XML: a suite of checks, a failure for each finding.
+pub(crate) fn junit(answer: &DoctorAnswer) -> String {
+    let report = &answer.report;
+    let skipped = |id: &str| report.unsettled.iter().find(|one| one.check == id && one.object.is_none());
+    let failures = report.findings.len();
+    let skips = report.tallies.keys().filter(|id| skipped(id).is_some()).count();
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    // Writing into a String cannot fail.
+    let _ = writeln!(
+        out,
+        "<testsuite name=\"proreus doctor\" timestamp=\"{}\" tests=\"{}\" failures=\"{failures}\" skipped=\"{skips}\">",
+        answer.time,
+        report.tallies.len()
+    );
+    for id in report.tallies.keys() {
+        let mut inside = String::new();
+        for finding in report.findings.iter().filter(|finding| finding.check == *id) {
+            let about = format!("{} {}", finding.object.kind, place(&finding.object));
+            let _ = writeln!(
+                inside,
+                "    <failure type=\"{}\" message=\"{}\">{}</failure>",
+                escaped(finding.severity.as_str()),
+                escaped(&format!("{}: {about}", finding.reason)),
+                escaped(&format!("{about}: {}. {}", finding.message, finding.remediation))
+            );
+        }
+        if let Some(skipped) = skipped(id).filter(|_| inside.is_empty()) {
+            let _ = writeln!(inside, "    <skipped message=\"{}\"/>", escaped(&skipped.reason));
+        }
+        let _ = match inside.is_empty() {
+            true => writeln!(out, "  <testcase classname=\"doctor\" name=\"{id}\"/>"),
+            false => writeln!(out, "  <testcase classname=\"doctor\" name=\"{id}\">\n{inside}  </testcase>"),
+        };
+    }
+    out.push_str("</testsuite>\n");
+    out
+}
+
+/// Text within XML; characters that XML cannot hold are shown as such.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(' '),
+            letter if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            letter => out.push(letter),
+        }
+    }
+    out
+}

@@ -1,0 +1,37 @@
+//! Autoscalers that would scale further and may not.
+//!
+//! Pure.
+
+use proreus_observe::KindRef;
+
+use crate::check::{Check, Severity, Subject, Verdict};
+
+/// The definition.
+pub(super) const CHECK: Check = Check {
+    id: "autoscaler-at-maximum",
+    title: "An autoscaler is at its maximum and wants more",
+    severity: Severity::Warning,
+    grace_seconds: 600,
+    remediation: "raise maxReplicas if the cluster has room, or find out why the load is so high",
+    kinds: &[KindRef::HORIZONTAL_POD_AUTOSCALER],
+    reasons: &["HpaAtMaximum"],
+    examine,
+    ..Check::BASE
+};
+
+/// Looks at one autoscaler.
+pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
+    let scaler = subject.known()?;
+    let Some(limited) = scaler.condition("ScalingLimited")? else { return Ok(Vec::new()) };
+    let (most, least) = (scaler.int("/spec/maxReplicas")?, scaler.int("/spec/minReplicas")?.unwrap_or(1));
+    let current = scaler.int("/status/currentReplicas")?;
+    let is_limited = limited.is_true() && limited.reason == "TooManyReplicas";
+    // Where least and most are one number, somebody fixed it.
+    if !is_limited || current.is_none() || current < most || most == Some(least) {
+        return Ok(Vec::new());
+    }
+    let trail = subject.view.trail(&scaler.id.uid).and_then(|trail| trail.fact("atMaximum")).filter(|fact| fact.value == "true");
+    let since = limited.since.max(trail.map(|fact| fact.since));
+    let text = format!("it has all {} replicas that it may have, and wants more", most.unwrap_or_default());
+    Ok(vec![subject.finding("HpaAtMaximum", text, subject.since(since))])
+}

@@ -1,0 +1,37 @@
+//! Deployments that have enough replicas to be called available, and for long fewer than they want.
+//!
+//! Pure.
+
+use proreus_observe::KindRef;
+
+use super::reading;
+use crate::check::{Check, Severity, Subject, Verdict};
+
+/// The definition.
+pub(super) const CHECK: Check = Check {
+    id: "deployment-degraded",
+    title: "A deployment lacks replicas for long, although enough are available",
+    severity: Severity::Warning,
+    grace_seconds: 900,
+    remediation: "look at the pods that are not ready: their own findings say why",
+    kinds: &[KindRef::DEPLOYMENT],
+    reasons: &["DeploymentDegraded"],
+    examine,
+    ..Check::BASE
+};
+
+/// Looks at one deployment.
+pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
+    let deployment = reading::observed(subject)?;
+    let wanted = reading::wanted_replicas(deployment)?;
+    let ready = deployment.int("/status/readyReplicas")?.unwrap_or(0);
+    let is_unavailable = deployment.condition("Available")?.is_none_or(|available| !available.is_true());
+    let is_paused = deployment.flag("/spec/paused")?.unwrap_or(false);
+    // A rollout over its deadline has a check of its own.
+    let is_stuck = deployment.condition("Progressing")?.is_some_and(|progressing| progressing.is_false());
+    if wanted == 0 || ready >= wanted || is_unavailable || is_paused || is_stuck || deployment.deletion_at().is_some() {
+        return Ok(Vec::new());
+    }
+    let text = format!("{ready} of {wanted} replicas ready");
+    Ok(vec![subject.finding("DeploymentDegraded", text, reading::fact_since(subject, "shortfall")).consequence()])
+}

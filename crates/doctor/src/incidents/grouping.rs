@@ -1,0 +1,101 @@
+//! The keys of symptoms and incidents, and what a finding can be a part of.
+//!
+//! Pure.
+
+use jiff::Timestamp;
+use proreus_model::{ClusterId, ObjectId, Uid};
+
+use crate::check::Severity;
+use crate::finding::Finding;
+
+/// Classes of image pull failures that are the registry's and not the image's.
+const REGISTRY_CLASSES: [&str; 5] = ["Network", "Dns", "Tls", "HttpMismatch", "RateLimit"];
+
+/// What makes a symptom the same one over time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SymptomKey {
+    pub(super) object: ObjectId,
+    pub(super) check: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) part: Option<String>,
+}
+
+impl SymptomKey {
+    pub(super) fn of(finding: &Finding) -> Self {
+        Self { object: finding.object.clone(), check: finding.check, reason: finding.reason, part: finding.part.clone() }
+    }
+}
+
+/// What makes an incident the same one over time: an owner by its name, so that one that is made anew goes on, and a reason.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct IncidentKey {
+    owner: ObjectId,
+    pub(super) reason: &'static str,
+}
+
+impl IncidentKey {
+    pub(super) fn new(owner: &ObjectId, reason: &'static str) -> Self {
+        Self { owner: nameless(owner), reason }
+    }
+
+    /// Whether others than its own findings may belong to it.
+    pub(super) fn is_group(&self) -> bool {
+        matches!(self.owner.kind.as_str(), "Node" | "Registry")
+    }
+
+    /// Follows from the key and the moment, so that a replay gives the same.
+    pub(super) fn id(&self, at: Timestamp) -> String {
+        let owner = &self.owner;
+        let words =
+            [owner.cluster.as_str(), owner.group.as_str(), owner.kind.as_str(), owner.namespace.as_str(), owner.name.as_str(), self.reason];
+        let moment = at.as_nanosecond().to_string();
+        let bytes = words.iter().copied().chain([moment.as_str()]).flat_map(|word| word.bytes().chain([0]));
+        // FNV-1a, 64 bits: stable across runs and machines.
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        format!("inc-{hash:016x}")
+    }
+}
+
+/// Where a symptom goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Into this incident.
+    Incident(IncidentKey, Box<ObjectId>),
+    /// Nowhere yet: what would explain it is still within its grace.
+    Wait,
+}
+
+impl Target {
+    pub(super) fn of(owner: &ObjectId, reason: &'static str) -> Self {
+        Self::Incident(IncidentKey::new(owner, reason), Box::new(owner.clone()))
+    }
+}
+
+/// Whether a finding is a trouble of a node that explains the troubles of its pods.
+pub(super) fn is_of_node(finding: &Finding) -> bool {
+    finding.object.kind.as_str() == "Node" && finding.severity == Severity::Critical
+}
+
+/// The registry that a finding blames.
+pub(super) fn registry_of(finding: &Finding) -> Option<&str> {
+    finding.registry.as_deref().filter(|_| finding.class.is_some_and(|class| REGISTRY_CLASSES.contains(&class)))
+}
+
+/// An owner whatever its incarnation.
+pub(super) fn nameless(owner: &ObjectId) -> ObjectId {
+    ObjectId { uid: Uid::default(), ..owner.clone() }
+}
+
+/// A registry as the owner of an incident: it is no object of a cluster, and has no uid.
+pub(super) fn registry_object(cluster: &ClusterId, host: &str) -> ObjectId {
+    thing(cluster, "Registry", host)
+}
+
+/// The cluster as the owner of a digest.
+pub(super) fn cluster_object(cluster: &ClusterId) -> ObjectId {
+    thing(cluster, "Cluster", cluster.as_str())
+}
+
+fn thing(cluster: &ClusterId, kind: &str, name: &str) -> ObjectId {
+    ObjectId { cluster: cluster.clone(), group: "".into(), kind: kind.into(), namespace: "".into(), name: name.into(), uid: Uid::default() }
+}
