@@ -176,9 +176,10 @@ impl<'a> Subject<'a> {
         configured.or_else(default).unwrap_or_default()
     }
 
-    /// The moment, or that of the object's last change where there is none: how long something has been so, at least.
+    /// The moment, or that of the object's last change where there is none: how long something has been so, at least. What an object says of
+    /// a moment after it was recorded is a clock that runs ahead, and must not hide the trouble until then.
     pub fn since(&self, moment: Option<Timestamp>) -> Timestamp {
-        moment.unwrap_or(self.object.recorded_at)
+        moment.map_or(self.object.recorded_at, |moment| moment.min(self.object.recorded_at))
     }
 
     /// The object named so in the same cluster and namespace.

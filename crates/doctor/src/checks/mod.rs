@@ -34,6 +34,62 @@ mod replica_failure;
 mod schedule;
 mod statefulset_stuck;
 
+mod api_service;
+mod argo_application;
+mod capi_cluster;
+mod certificate_expiry;
+mod certificate_issuance;
+mod claim_lost;
+mod claim_pending;
+mod claim_resize;
+mod cluster_deployment;
+mod condition_ready;
+mod crd_established;
+mod endpoints;
+mod expiry;
+mod finalizer_stuck;
+mod flux;
+mod gateway;
+mod gateway_class;
+mod helm_release;
+mod ingress_backend;
+mod ingress_class;
+mod ingress_load_balancer;
+mod ingress_tls;
+mod issuer;
+mod joins;
+mod kinds;
+mod machine;
+mod machine_health_check;
+mod machine_replicas;
+mod mcp_image;
+mod mcp_network_policy;
+mod mcp_operator;
+mod mcp_parts;
+mod mcp_platform;
+mod mcp_policy;
+mod mcp_sentinel_keys;
+mod mcp_server;
+mod namespace_terminating;
+mod node_cordoned;
+mod node_kernel;
+mod node_network;
+mod node_not_ready;
+mod node_pressure;
+mod node_problem;
+mod node_taint;
+mod olm;
+mod pull_secret;
+mod route;
+mod service_endpoints;
+mod service_load_balancer;
+mod storage_class_default;
+mod tls_secret;
+mod volume_attachment;
+mod volume_failed;
+mod volume_released;
+mod webhook_service;
+
 use crate::check::Check;
 
 /// Every check, in the order of the catalogue.
@@ -69,6 +125,64 @@ pub const CHECKS: &[&Check] = &[
     &autoscaler_at_maximum::CHECK,
     &disruption_budget::CHECK,
     &quota_exhausted::CHECK,
+    // Services and networks.
+    &service_endpoints::CHECK,
+    &service_load_balancer::CHECK,
+    &ingress_class::CHECK,
+    &ingress_backend::CHECK,
+    &ingress_tls::CHECK,
+    &ingress_load_balancer::CHECK,
+    &gateway_class::CHECK,
+    &gateway::CHECK,
+    &route::CHECK,
+    // Certificates.
+    &certificate_issuance::CHECK,
+    &certificate_expiry::CHECK,
+    &issuer::CHECK,
+    &tls_secret::CHECK,
+    &pull_secret::CHECK,
+    // Extensions of the API.
+    &webhook_service::CHECK,
+    &api_service::CHECK,
+    &crd_established::CHECK,
+    // Storage.
+    &claim_pending::CHECK,
+    &claim_lost::CHECK,
+    &claim_resize::CHECK,
+    &volume_failed::CHECK,
+    &volume_released::CHECK,
+    &volume_attachment::CHECK,
+    &storage_class_default::CHECK,
+    // Nodes and namespaces.
+    &node_not_ready::CHECK,
+    &node_pressure::CHECK,
+    &node_network::CHECK,
+    &node_problem::CHECK,
+    &node_kernel::CHECK,
+    &node_cordoned::CHECK,
+    &node_taint::CHECK,
+    &namespace_terminating::CHECK,
+    &finalizer_stuck::CHECK,
+    // Delivery and custom types.
+    &flux::CHECK,
+    &argo_application::CHECK,
+    &helm_release::CHECK,
+    &olm::CHECK,
+    &condition_ready::CHECK,
+    // MCP platform.
+    &mcp_server::CHECK,
+    &mcp_policy::CHECK,
+    &mcp_operator::CHECK,
+    &mcp_platform::CHECK,
+    &mcp_image::CHECK,
+    &mcp_sentinel_keys::CHECK,
+    &mcp_network_policy::CHECK,
+    // Clusters.
+    &cluster_deployment::CHECK,
+    &capi_cluster::CHECK,
+    &machine::CHECK,
+    &machine_replicas::CHECK,
+    &machine_health_check::CHECK,
 ];
 
 /// The check of that id.

@@ -106,6 +106,11 @@ fn followed(observed: &Observed) -> &'static [Followed] {
             let addresses = body.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
             Some(addresses.is_some_and(|list| !list.is_empty()).to_string())
         })],
+        ("discovery.k8s.io", "EndpointSlice") => &[("ready", |body| {
+            let is_ready = |endpoint: &Value| endpoint.pointer("/conditions/ready").and_then(Value::as_bool).unwrap_or(true);
+            let endpoints = body.get("endpoints").and_then(Value::as_array);
+            Some(endpoints.is_some_and(|list| list.iter().any(is_ready)).to_string())
+        })],
         _ => &[],
     }
 }

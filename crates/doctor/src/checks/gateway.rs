@@ -1,0 +1,105 @@
+//! Gateways that are not accepted, not programmed, or have a listener in trouble.
+//!
+//! Pure. A listener's trouble explains why its Gateway is not programmed, so that only the listener is told.
+
+use proreus_observe::Observed;
+use proreus_observe::field::{self, Condition};
+use serde_json::Value;
+
+use super::joins::{self, Gathered, Sight, unknown};
+use super::kinds;
+use super::reading::said;
+use crate::check::{Check, Severity, Subject, Undecided, Verdict};
+use crate::finding::Finding;
+
+/// The definition.
+pub(super) const CHECK: Check = Check {
+    id: "gateway",
+    title: "A gateway does not serve",
+    severity: Severity::Critical,
+    grace_seconds: 120,
+    remediation: "read the condition that is not met: the class, the listeners' certificates and ports, the addresses",
+    kinds: &[kinds::GATEWAY],
+    reasons: &["GatewayClassMissing", "GatewayNotAccepted", "GatewayNotProgrammed", "GatewayListenerNotReady"],
+    examine,
+    ..Check::BASE
+};
+
+/// Looks at one Gateway.
+pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
+    let gateway = subject.known()?;
+    if joins::is_going(gateway)? {
+        return Ok(Vec::new());
+    }
+    if let Some(name) = gateway.text("/spec/gatewayClassName")?
+        && let Sight::Missing = joins::look(subject, kinds::GATEWAY_CLASS, "", name)
+    {
+        let text = format!("there is no GatewayClass `{name}`, so no controller takes the gateway");
+        return Ok(vec![subject.finding("GatewayClassMissing", text, gateway.recorded_at).part(name)]);
+    }
+    let accepted = joins::condition(gateway, "Accepted")?;
+    if !accepted.is_true() {
+        let text = format!("the gateway is not accepted{}", words(&accepted));
+        return Ok(vec![tell(subject, "GatewayNotAccepted", text, &accepted)]);
+    }
+    let mut gathered = Gathered::default();
+    for listener in gateway.list("/status/listeners")? {
+        if let Some(finding) = of_listener(subject, gateway, listener)? {
+            gathered.tell(finding);
+        }
+    }
+    if gathered.is_clean() {
+        match gateway.condition("Programmed")? {
+            None => gathered.doubt("it has no Programmed condition"),
+            Some(programmed) if programmed.is_true() || joins::is_outdated(gateway, &programmed)? => {}
+            Some(programmed) => {
+                let text = format!("the gateway is not programmed{}", words(&programmed));
+                gathered.tell(tell(subject, "GatewayNotProgrammed", text, &programmed));
+            }
+        }
+    }
+    gathered.verdict()
+}
+
+fn of_listener(subject: &Subject<'_>, gateway: &Observed, listener: &Value) -> Result<Option<Finding>, Undecided> {
+    let Some(name) = field::text(listener, "/name")? else { return unknown("a listener in the status has no name") };
+    // What is wrong in itself before what follows from it.
+    for (of, good) in [("Accepted", "True"), ("Conflicted", "False"), ("ResolvedRefs", "True"), ("Programmed", "True")] {
+        let Some(condition) = joins::condition_in(listener, "/conditions", of)? else { continue };
+        if condition.status == good || condition.status == "Unknown" || joins::is_outdated(gateway, &condition)? {
+            continue;
+        }
+        let text = format!("listener `{name}` is not served: {of} is {}{}", condition.status, words(&condition));
+        return Ok(Some(tell(subject, "GatewayListenerNotReady", text, &condition).part(name)));
+    }
+    Ok(None)
+}
+
+fn words(condition: &Condition<'_>) -> String {
+    let reason = if condition.reason.is_empty() { String::new() } else { format!(" ({})", condition.reason) };
+    format!("{reason}{}", said(condition.message))
+}
+
+fn tell(subject: &Subject<'_>, reason: &'static str, text: String, condition: &Condition<'_>) -> Finding {
+    const CLASSES: &[&str] = &[
+        "AddressNotAssigned",
+        "AddressNotUsable",
+        "HostnameConflict",
+        "Invalid",
+        "InvalidCertificateRef",
+        "InvalidParameters",
+        "InvalidRouteKinds",
+        "ListenersNotValid",
+        "NoResources",
+        "Pending",
+        "PortUnavailable",
+        "ProtocolConflict",
+        "RefNotPermitted",
+        "UnsupportedAddress",
+        "UnsupportedProtocol",
+    ];
+    let since = condition.since.filter(|since| since.as_second() > 0).or_else(|| subject.object.created_at());
+    let mut finding = subject.finding(reason, text, subject.since(since));
+    finding.class = joins::word_of(condition.reason, CLASSES);
+    finding
+}

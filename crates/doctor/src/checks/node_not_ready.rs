@@ -1,0 +1,72 @@
+//! Nodes that are not ready: their kubelet says so, or says nothing any more.
+//!
+//! Pure. A node that was cordoned first is being worked on, one that has just joined is being set up, and one that an autoscaler marked is
+//! on its way out.
+
+use proreus_observe::KindRef;
+use proreus_observe::Observed;
+use proreus_observe::field;
+
+use super::joins::{self, skipped, unknown};
+use super::reading::said;
+use crate::check::{Check, Severity, Subject, Undecided, Verdict};
+
+/// The definition.
+pub(super) const CHECK: Check = Check {
+    id: "node-not-ready",
+    title: "A node is not ready",
+    severity: Severity::Critical,
+    grace_seconds: 60,
+    remediation: "see whether the machine runs and reaches the API server, then the logs of its kubelet and container runtime",
+    kinds: &[KindRef::NODE],
+    reasons: &["NodeNotReady"],
+    examine,
+    ..Check::BASE
+};
+
+/// Grace of a node that joins: its network comes up after its kubelet.
+const JOINING_GRACE_SECONDS: i64 = 300;
+/// Grace of a node that was cordoned before: maintenance with a reboot.
+const CORDONED_GRACE_SECONDS: i64 = 900;
+/// Taints with which autoscalers mark a node that they are about to remove.
+const REMOVAL_TAINTS: [&str; 3] = ["ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted", "karpenter.sh/disruption"];
+
+/// Looks at one node.
+pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
+    let node = subject.known()?;
+    if joins::is_going(node)? {
+        return Ok(Vec::new());
+    }
+    let Some(ready) = node.condition("Ready")? else { return unknown("it has no Ready condition") };
+    let (class, why, remedy) = match ready.status {
+        "True" => return Ok(Vec::new()),
+        "False" => {
+            let remedy = "its kubelet says why: the container runtime, the network plugin, or the disk";
+            ("Kubelet", format!("its kubelet says ({}){}", ready.reason, said(ready.message)), remedy)
+        }
+        _ => ("Silent", "its kubelet does not report any more".to_owned(), CHECK.remediation),
+    };
+    if is_being_removed(node)? {
+        return skipped("an autoscaler is removing it");
+    }
+    let since = subject.since(ready.since);
+    // A node that was never ready is not ready since it joined.
+    const FIRST_SECONDS: i64 = 30;
+    let is_joining = node.created_at().is_some_and(|made| since.duration_since(made).as_secs() <= FIRST_SECONDS);
+    let grace = match () {
+        () if node.flag("/spec/unschedulable")?.unwrap_or(false) => CORDONED_GRACE_SECONDS,
+        () if is_joining => JOINING_GRACE_SECONDS,
+        () => CHECK.grace_seconds,
+    };
+    let finding = subject.finding("NodeNotReady", format!("the node is not ready: {why}"), since);
+    Ok(vec![finding.class(class).remedy(remedy).grace(grace).on_node(Some(node.name()))])
+}
+
+fn is_being_removed(node: &Observed) -> Result<bool, Undecided> {
+    for taint in node.list("/spec/taints")? {
+        if field::text(taint, "/key")?.is_some_and(|key| REMOVAL_TAINTS.contains(&key)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

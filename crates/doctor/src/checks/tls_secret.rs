@@ -1,0 +1,79 @@
+//! TLS secrets whose certificate ends, has ended, or does not fit its key.
+//!
+//! Pure. Only the safe facts that were derived when the secret was recorded are read; neither certificate nor key is there any more. What
+//! cert-manager renews is its Certificate's matter.
+
+use proreus_observe::Observed;
+use proreus_observe::field;
+
+use super::expiry::{self, Stages};
+use super::joins::{self, Sight, unknown};
+use super::kinds;
+use crate::check::{Check, Severity, Subject, Threshold, Undecided, Verdict};
+use proreus_observe::KindRef;
+
+/// The definition.
+pub(super) const CHECK: Check = Check {
+    id: "tls-secret",
+    title: "A TLS secret holds a certificate that does not serve",
+    severity: Severity::Warning,
+    remediation: "put a new certificate with its key into the secret; whoever reads it may have to be restarted",
+    kinds: &[KindRef::SECRET],
+    reasons: &["TlsExpiring", "TlsExpired", "TlsNotYetValid", "TlsKeyMismatch", "TlsInvalid"],
+    thresholds: &[
+        Threshold { name: "infoDays", default: 30 },
+        Threshold { name: "warningDays", default: 7 },
+        Threshold { name: "criticalDays", default: 1 },
+    ],
+    examine,
+    ..Check::BASE
+};
+
+/// By which cert-manager says which Certificate a secret belongs to.
+const CERTIFICATE_NAME: &str = "cert-manager.io/certificate-name";
+
+/// Looks at one Secret.
+pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
+    let secret = subject.known()?;
+    if joins::is_going(secret)? {
+        return Ok(Vec::new());
+    }
+    let is_tls = secret.text("/type")? == Some("kubernetes.io/tls");
+    let chain = field::at(secret.body(), "/safeFacts/certificates")?.and_then(|all| all.get("tls.crt"));
+    let Some(leaf) = chain.and_then(|chain| chain.get(0)) else {
+        return if is_tls { unknown("what its certificate says was not recorded") } else { Ok(Vec::new()) };
+    };
+    if field::flag(leaf, "/valid")? == Some(false) {
+        let text = "what stands under `tls.crt` is no certificate";
+        return Ok(vec![subject.finding("TlsInvalid", text, secret.recorded_at)]);
+    }
+    let mut found = Vec::new();
+    if secret.flag("/safeFacts/keyMatches")? == Some(false) {
+        let text = "the key under `tls.key` does not belong to the certificate under `tls.crt`";
+        found.push(subject.finding("TlsKeyMismatch", text, secret.recorded_at).severity(Severity::Critical));
+    }
+    let Some(end) = field::time(leaf, "/notAfter")? else { return unknown("when its certificate ends was not recorded") };
+    if let Some(begin) = field::time(leaf, "/notBefore")?
+        && begin > secret.recorded_at
+    {
+        let text = format!("the certificate is valid from {begin} on, and not before");
+        found.push(subject.finding("TlsNotYetValid", text, secret.recorded_at).until(begin));
+    }
+    if !is_renewed(subject, secret)? {
+        let stages = Stages {
+            info_days: Some(subject.threshold("infoDays")),
+            warning_days: subject.threshold("warningDays"),
+            critical_days: subject.threshold("criticalDays"),
+        };
+        let owner = field::text(leaf, "/subject")?.unwrap_or_default();
+        let what = if owner.is_empty() { "the certificate".to_owned() } else { format!("the certificate of {owner}") };
+        found.extend(expiry::findings(subject, &what, end, stages, ("TlsExpiring", "TlsExpired")));
+    }
+    Ok(found)
+}
+
+/// Whether a Certificate of cert-manager renews it, and therefore answers for it.
+fn is_renewed(subject: &Subject<'_>, secret: &Observed) -> Result<bool, Undecided> {
+    let Some(name) = secret.annotation(CERTIFICATE_NAME) else { return Ok(false) };
+    Ok(matches!(joins::look(subject, kinds::CERTIFICATE, secret.id.namespace.as_str(), name), Sight::There(_)))
+}
