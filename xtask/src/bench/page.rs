@@ -22,7 +22,8 @@ pub(super) fn write(page: &Path, figures: &str) -> Result<()> {
 
 fn put(page: &Path, figures: &str) -> Result<String> {
     let text = std::fs::read_to_string(page).with_context(|| format!("failed to read `{}`", page.display()))?;
-    replaced(&text, figures).with_context(|| format!("`{}` has no place for figures\nhint: give it these two lines:\n{BEGIN}{END}", page.display()))
+    replaced(&text, figures)
+        .with_context(|| format!("`{}` has no place for figures\nhint: give it these two lines:\n{BEGIN}{END}", page.display()))
 }
 
 fn replaced(text: &str, figures: &str) -> Option<String> {

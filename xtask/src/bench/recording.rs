@@ -132,8 +132,16 @@ async fn come_to_rest(recorder: &RecorderProcess) -> Result<()> {
 fn tell_arrivals(when: &str, arrivals: &Arrivals, report: &mut Report) {
     report.push_times(&format!("API write → raw watch, {when}"), percentiles(arrivals.raw.clone()), None);
     report.push_times(&format!("API write → in `/api/v1/changes`, {when}"), percentiles(arrivals.listed.clone()), None);
-    report.push_times(&format!("readable by REST after the raw watch, {when}"), percentiles(arrivals.listed_later()), Some(LATER_BY_MICROS));
-    report.push_times(&format!("in the SSE stream after the raw watch, {when}"), percentiles(arrivals.streamed_later()), Some(LATER_BY_MICROS));
+    report.push_times(
+        &format!("readable by REST after the raw watch, {when}"),
+        percentiles(arrivals.listed_later()),
+        Some(LATER_BY_MICROS),
+    );
+    report.push_times(
+        &format!("in the SSE stream after the raw watch, {when}"),
+        percentiles(arrivals.streamed_later()),
+        Some(LATER_BY_MICROS),
+    );
 }
 
 fn mib(bytes: u64) -> f64 {
