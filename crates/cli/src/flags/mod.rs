@@ -10,10 +10,10 @@ mod storing;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use following::MonitorFlags;
 pub(crate) use judging::{
     DoctorFlags, DoctorFormat, ExplainFlags, FailOn, IncidentsFlags, ScenarioCheckFlags, ScenarioFlags, ScenarioVerb, StateWord,
 };
-pub(crate) use following::MonitorFlags;
 pub(crate) use reading::{ChangesFlags, DiffFlags, GetFlags, HistoryFlags, OriginWord, OutputFlags, SelectionFlags, SourceFlags, VerbWord};
 pub(crate) use running::{CompletionsFlags, DemoFlags, LogFlags, LogFormat, ManifestsFlags, PlaygroundFlags, ServeFlags};
 pub(crate) use storing::{ExportFlags, ImportFlags, ImportFormat, JournalFlags, StoreFlags, StoreVerb};
