@@ -193,7 +193,7 @@ impl Course {
 
     /// An Event about one of the cluster's objects.
     pub(super) fn hear(&mut self, happening: &Happening, now: Timestamp) {
-        let holds = !happening.message.ends_with("False") && !happening.is_warning;
+        let holds = !happening.message.ends_with("False");
         if happening.about.group.as_str() == CAPI && holds {
             match (happening.about.kind.as_str(), happening.reason.as_str()) {
                 ("Cluster", "InfrastructureReady") => self.said.infrastructure_ready = true,
