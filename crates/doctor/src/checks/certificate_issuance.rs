@@ -26,6 +26,11 @@ pub(super) const CHECK: Check = Check {
 /// Grace of failures that do not mend themselves by waiting.
 const FAILED_GRACE_SECONDS: i64 = 60;
 
+/// Grace where nothing is under way and nothing failed either.
+const IDLE_GRACE_SECONDS: i64 = 300;
+/// Kinds of a chain that have something below them.
+const CHAIN: [&str; 3] = ["Certificate", "CertificateRequest", "Order"];
+
 /// Where a chain is stuck.
 struct Cause<'a> {
     class: &'static str,
@@ -41,13 +46,11 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if joins::is_going(object)? {
         return Ok(Vec::new());
     }
-    // What stands above tells of the whole chain.
-    if subject.view.top_owner(&object.id) != object.id {
-        return Ok(Vec::new());
-    }
-    match object.is_a(kinds::CERTIFICATE) {
-        true => of_certificate(subject, object),
-        false => of_orphan(subject, object),
+    match () {
+        () if object.is_a(kinds::CERTIFICATE) => of_certificate(subject, object),
+        // What stands above tells of the whole chain.
+        () if object.controller().is_some_and(|owner| CHAIN.contains(&owner.kind.as_str())) => Ok(Vec::new()),
+        () => of_orphan(subject, object),
     }
 }
 
@@ -75,6 +78,11 @@ fn of_certificate(subject: &Subject<'_>, certificate: &Observed) -> Verdict {
         None => said(issuing_message(certificate)),
     };
     let mut finding = subject.finding("CertificateNotReady", format!("the certificate is not ready{why}"), subject.since(ready.since));
+    match certificate.condition("Issuing")? {
+        Some(issuing) if issuing.is_true() => {}
+        Some(issuing) if issuing.reason == "Failed" => finding = finding.grace(FAILED_GRACE_SECONDS),
+        _ => finding = finding.grace(IDLE_GRACE_SECONDS),
+    }
     if attempts > 0 {
         finding = finding.grace(FAILED_GRACE_SECONDS);
     }

@@ -48,8 +48,8 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if !addresses.is_empty() || (has_rules && is_permissive(subject)) {
         return Ok(Vec::new());
     }
-    if ingress.map("/status/loadBalancer")?.is_none() {
-        return unknown("/status/loadBalancer is not set");
+    if ingress.map("/status")?.is_none() {
+        return unknown("/status is not set");
     }
     let class = match ingress_class::class_of(subject, ingress)? {
         // That no controller takes it is told already.
