@@ -34,12 +34,13 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     for parent in route.list("/status/parents")? {
         of_parent(subject, &mut gathered, parent)?;
     }
-    if gathered.is_clean() {
+    // What a gateway has said of it counts; before that, what can be seen.
+    if gathered.is_clean() && route.list("/status/parents")?.is_empty() {
         parents(subject, &mut gathered)?;
         backends(subject, &mut gathered)?;
-    }
-    if gathered.is_clean() && route.list("/status/parents")?.is_empty() && !route.list("/spec/parentRefs")?.is_empty() {
-        gathered.doubt("no gateway has said anything of it yet");
+        if gathered.is_clean() && !route.list("/spec/parentRefs")?.is_empty() {
+            gathered.doubt("no gateway has said anything of it yet");
+        }
     }
     gathered.verdict()
 }

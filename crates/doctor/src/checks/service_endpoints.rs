@@ -114,7 +114,8 @@ fn pods_not_ready(subject: &Subject<'_>, found: &Endpoints, pods: &[&Observed]) 
     let mut since: Option<Timestamp> = None;
     let mut is_starting = true;
     for pod in pods {
-        since = since.max(pod.condition("Ready")?.and_then(|ready| ready.since).or_else(|| pod.created_at()));
+        let moment = pod.condition("Ready")?.and_then(|ready| ready.since).or_else(|| pod.created_at());
+        since = since.max(moment.map(|moment| moment.min(pod.recorded_at)));
         is_starting &= starts_quietly(pod)?;
     }
     let names: Vec<&str> = pods.iter().take(PODS_NAMED_LIMIT).map(|pod| pod.name()).collect();
@@ -184,6 +185,11 @@ fn names_port(pod: &Observed, target: &str) -> Result<bool, Undecided> {
 fn nobody_selected(subject: &Subject<'_>, selector: &Selector, found: &Endpoints) -> Verdict {
     if let Err(why) = joins::is_watched(subject, KindRef::POD) {
         return unknown(why);
+    }
+    if found.unready > 0 {
+        let text = format!("none of its {} endpoints is ready", found.unready);
+        let remedy = "see what the addresses in its EndpointSlices belong to: no pod that is known has the service's labels";
+        return Ok(vec![tell(subject, found, "PodsNotReady", text, None).remedy(remedy)]);
     }
     for workload in workloads(subject) {
         let labels = workload.body().pointer("/spec/template/metadata/labels").and_then(|labels| labels.as_object());
