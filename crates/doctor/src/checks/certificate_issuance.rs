@@ -121,15 +121,18 @@ fn of_orphan(subject: &Subject<'_>, object: &Observed) -> Verdict {
     }
 }
 
-/// The deepest cause below a Certificate: its issuer, or its newest request and what stands below that.
+/// The deepest cause below a Certificate: its newest request and what stands below that, or its issuer.
 fn deepest<'a>(subject: &Subject<'a>, certificate: &'a Observed) -> Result<Option<Cause<'a>>, Undecided> {
-    if let Some(cause) = of_issuer(subject, certificate)? {
-        return Ok(Some(cause));
-    }
     let requests = subject.view.children(&certificate.id.uid).filter(|child| child.is_a(kinds::CERTIFICATE_REQUEST));
-    match requests.max_by_key(|request| (request.created_at(), request.seq)) {
-        Some(request) => at(subject, request),
-        None => Ok(None),
+    let chain = match requests.max_by_key(|request| (request.created_at(), request.seq)) {
+        Some(request) => at(subject, request)?,
+        None => None,
+    };
+    // An order or a challenge shows that the issuer took the request; a request alone may wait for an issuer that cannot.
+    let is_taken = |cause: &Cause<'_>| cause.object.is_some_and(|object| !object.is_a(kinds::CERTIFICATE_REQUEST));
+    match chain {
+        Some(cause) if is_taken(&cause) => Ok(Some(cause)),
+        chain => Ok(of_issuer(subject, certificate)?.or(chain)),
     }
 }
 
