@@ -130,7 +130,22 @@ fn errors_say_what_and_what_next() {
 
 #[test]
 fn help_tells_every_verb() {
-    check("help.txt", None, &["--help", "changes --help", "history --help", "get --help", "serve --help", "store --help"]);
+    check(
+        "help.txt",
+        None,
+        &[
+            "--help",
+            "changes --help",
+            "history --help",
+            "get --help",
+            "serve --help",
+            "store --help",
+            "doctor --help",
+            "incidents --help",
+            "explain --help",
+            "scenario check --help",
+        ],
+    );
 }
 
 #[test]

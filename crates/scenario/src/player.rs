@@ -3,16 +3,19 @@
 //! Pure. It is an API server reduced to what a journal sees of one: identities, versions, owners, finalizers, garbage. Nothing happens by
 //! itself (no scheduler, no kubelet): what controllers would do, the scenario says.
 
+mod event;
+mod mark;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use proreus_model::{Change, ClusterId, Mark, MarkKind, ObjectId, Origin, Record, Seq, Verb, WatchScope};
-use serde_json::{Map, Value, json};
+use proreus_model::{Change, ClusterId, MarkKind, ObjectId, Origin, Record, Seq, Verb, WatchScope};
+use serde_json::{Map, Value};
 
 use crate::complete;
-use crate::file::{Scenario, ScenarioError, Step, check_keys, kind_of, wrong};
-use crate::kinds::{is_cluster_scoped, plural, scope_of, split_version, usual_version, word};
+use crate::file::{Scenario, ScenarioError, Step, kind_of, wrong};
+use crate::kinds::{is_cluster_scoped, plural, split_version, usual_version, word};
 use crate::patch;
 use crate::time;
 
@@ -224,140 +227,6 @@ impl Player {
         self.live.iter().filter(|(_, live)| is_garbage(live)).map(|(at, _)| at.clone()).collect()
     }
 
-    fn event(&mut self, value: &Value, writing: Writing<'_>, place: &str) -> Result<(), ScenarioError> {
-        let map = value.as_object().ok_or_else(|| wrong(place, format!("a mapping is needed, found {}", kind_of(value))))?;
-        let allowed = [
-            "for",
-            "involvedObject",
-            "regarding",
-            "type",
-            "reason",
-            "message",
-            "note",
-            "component",
-            "host",
-            "fieldPath",
-            "api",
-            "action",
-            "count",
-            "name",
-        ];
-        check_keys(map, &allowed, place)?;
-        let about = map.get("for").or_else(|| map.get("involvedObject")).or_else(|| map.get("regarding"));
-        let about = about.ok_or_else(|| wrong(place, "it has no `for`, the object that it speaks of"))?;
-        let at = match about {
-            Value::String(text) => self.find_word(text, place)?,
-            about => self.find(about, &format!("{place}, for"))?,
-        };
-        let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default();
-        let known = self.live.get(&at);
-        let uid = known.map_or_else(|| word(about, "/uid").to_owned(), |live| live.id.uid.to_string());
-        let api_version = known.map_or("v1", |live| word(&live.body, "/apiVersion")).to_owned();
-        let message = if text("message").is_empty() { text("note") } else { text("message") };
-        let level = match text("type") {
-            "" => "Warning",
-            level => level,
-        };
-        let said = complete::uid(self.seed, &[&uid, text("reason"), message, text("fieldPath"), text("component")]);
-        let name = match text("name") {
-            "" => format!("{}.{}", at.3, said.get(..16).unwrap_or_default().replace('-', "")),
-            name => name.to_owned(),
-        };
-        let namespace = if at.2.is_empty() { "default" } else { &at.2 };
-        let own: Place = (String::new(), "Event".to_owned(), namespace.to_owned(), name.clone());
-        let before = self.live.get(&own).map(|live| live.body.clone());
-        let count = map.get("count").and_then(Value::as_i64);
-        let count = count.unwrap_or_else(|| before.as_ref().and_then(|before| before.get("count")?.as_i64()).unwrap_or(0) + 1);
-        let now = time::text(writing.at);
-        let first = before.as_ref().map_or(now.as_str(), |before| word(before, "/firstTimestamp")).to_owned();
-        let mut involved = json!({"apiVersion": api_version, "kind": at.1, "name": at.3, "namespace": at.2, "uid": uid});
-        if !text("fieldPath").is_empty() {
-            involved["fieldPath"] = text("fieldPath").into();
-        }
-        let body = json!({
-            "apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": namespace},
-            "involvedObject": involved, "type": level, "reason": text("reason"), "message": message, "count": count,
-            "firstTimestamp": first, "lastTimestamp": now, "source": {"component": text("component"), "host": text("host")},
-        });
-        let body = match before {
-            Some(mut before) => {
-                patch::merge(&mut before, &body);
-                before
-            }
-            None => body,
-        };
-        self.write(own, body, None, writing);
-        Ok(())
-    }
-
-    /// The uid of what a whole Event speaks of, and its times.
-    fn complete_event(&self, config: &mut Value, writing: Writing<'_>) {
-        let key = if config.get("regarding").is_some() { "regarding" } else { "involvedObject" };
-        let Some(about) = config.get(key).cloned() else { return };
-        if word(&about, "/uid").is_empty()
-            && let Ok(at) = self.find(&about, "event")
-            && let Some(live) = self.live.get(&at)
-        {
-            config[key]["uid"] = live.id.uid.as_str().into();
-        }
-        if word(config, "/lastTimestamp").is_empty() && word(config, "/eventTime").is_empty() && config.get("series").is_none() {
-            config["lastTimestamp"] = time::text(writing.at).into();
-        }
-    }
-
-    fn marks(&mut self, value: &Value, at: Timestamp, place: &str) -> Result<(), ScenarioError> {
-        let map = value.as_object().ok_or_else(|| wrong(place, "a mapping is needed, such as {stale: pods, reason: …}"))?;
-        let kinds = [
-            MarkKind::WatchStarted,
-            MarkKind::Synced,
-            MarkKind::Stale,
-            MarkKind::Gap,
-            MarkKind::Stopped,
-            MarkKind::ConfigChanged,
-            MarkKind::ClockStepped,
-            MarkKind::Refused,
-        ];
-        let names = kinds.map(MarkKind::as_str);
-        let by_name = |name: &str| kinds.into_iter().find(|kind| kind.as_str() == name);
-        let reason = map.get("reason").and_then(Value::as_str).unwrap_or("the scenario says so").to_owned();
-        let long = ["mark", "type", "state"].iter().find_map(|key| map.get(*key)?.as_str());
-        let long = long.or_else(|| map.get("kind").and_then(Value::as_str).filter(|word| by_name(word).is_some()));
-        if let Some(name) = long {
-            let kind = by_name(name).ok_or_else(|| wrong(place, format!("`{name}` is no mark, allowed: {}", names.join(", "))))?;
-            let of = ["resource", "of", "kind"].iter().find_map(|key| map.get(*key)?.as_str().filter(|word| by_name(word).is_none()));
-            let (group, resource) = of.map(scope_of).unwrap_or_default();
-            let group = map.get("group").and_then(Value::as_str).map_or(group, str::to_owned);
-            self.mark(kind, scope(&group, &resource), reason, at);
-            return Ok(());
-        }
-        let mut allowed = names.to_vec();
-        allowed.extend(["reason", "mark", "resource", "group"]);
-        check_keys(map, &allowed, place)?;
-        let (kind, of) = kinds
-            .into_iter()
-            .find_map(|kind| Some((kind, map.get(kind.as_str())?)))
-            .ok_or_else(|| wrong(place, format!("it names no mark, allowed: {}", names.join(", "))))?;
-        match of {
-            Value::String(of) if !matches!(of.as_str(), "" | "*" | "all") => {
-                let (group, resource) = scope_of(of);
-                self.mark(kind, scope(&group, &resource), reason, at);
-            }
-            Value::Array(list) => {
-                for of in list.iter().filter_map(Value::as_str) {
-                    let (group, resource) = scope_of(of);
-                    self.mark(kind, scope(&group, &resource), reason.clone(), at);
-                }
-            }
-            _ => self.mark(kind, scope("", ""), reason, at),
-        }
-        Ok(())
-    }
-
-    fn mark(&mut self, kind: MarkKind, scope: WatchScope, reason: String, at: Timestamp) {
-        let seq = self.next_seq();
-        self.records.push(Record::Mark(Mark { seq, recorded_at: at, kind, scope, reason, detail: Value::Null }));
-    }
-
     /// Where an object to be applied lives; its apiVersion and namespace are written into it where they are left out.
     fn place_of(&self, config: &mut Value, place: &str) -> Result<Place, ScenarioError> {
         let kind = word(config, "/kind").to_owned();
@@ -547,8 +416,4 @@ fn owners(body: &Value) -> Vec<&Value> {
 
 fn version_of(body: &Value) -> Option<&str> {
     body.pointer("/metadata/resourceVersion").and_then(Value::as_str)
-}
-
-fn scope(group: &str, resource: &str) -> WatchScope {
-    WatchScope { cluster: Player::cluster(), group: group.into(), resource: resource.into() }
 }

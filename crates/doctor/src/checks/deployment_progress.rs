@@ -30,6 +30,10 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let is_down = deployment.condition("Available")?.is_some_and(|available| available.is_false());
     let severity = if is_down { Severity::Critical } else { Severity::Warning };
     let (updated, wanted) = (deployment.int("/status/updatedReplicas")?.unwrap_or(0), reading::wanted_replicas(deployment)?);
-    let text = format!("the rollout stands still with {updated} of {wanted} replicas on the new version{}", said(progressing.message));
+    let ready = deployment.int("/status/readyReplicas")?.unwrap_or(0);
+    let text = format!(
+        "the rollout stands still with {updated} of {wanted} replicas on the new version, {ready} ready{}",
+        said(progressing.message)
+    );
     Ok(vec![subject.finding("DeploymentProgressDeadline", text, subject.since(progressing.since)).severity(severity).consequence()])
 }

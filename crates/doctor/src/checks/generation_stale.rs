@@ -14,7 +14,7 @@ pub(super) const CHECK: Check = Check {
     severity: Severity::Warning,
     grace_seconds: 600,
     remediation: "the controller of this kind does not work: look at the controller manager (or the operator), its leader lease and its log",
-    kinds: &[KindRef::DEPLOYMENT, KindRef::REPLICA_SET, KindRef::STATEFUL_SET, KindRef::DAEMON_SET, KindRef::POD_DISRUPTION_BUDGET],
+    kinds: &[KindRef::DEPLOYMENT, KindRef::REPLICA_SET, KindRef::STATEFUL_SET, KindRef::DAEMON_SET],
     reasons: &["GenerationStale"],
     examine,
     ..Check::BASE

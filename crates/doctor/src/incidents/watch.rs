@@ -116,7 +116,15 @@ impl Watch {
     fn judge_with(&mut self, now: Timestamp, due: &BTreeSet<SymptomKey>) {
         for (object, id) in std::mem::take(&mut self.dirty) {
             let Some(check) = by_id(id) else { continue };
-            let judgement = self.look(check, &object, now);
+            let judgement = match self.silenced_until(check, &object, now) {
+                Some(until) => {
+                    // Looked at again when the silence ends, whether anything moves by then or not.
+                    let key = SymptomKey { object: object.clone(), check: check.id, reason: "", part: None };
+                    self.lifecycle.agenda.put(until, key);
+                    Some(Judgement::Off)
+                }
+                None => self.look(check, &object, now),
+            };
             self.lifecycle.hear(check.id, &object, judgement, now);
         }
         self.lifecycle.settle(due, now);
@@ -125,13 +133,14 @@ impl Watch {
         self.lifecycle.announce();
     }
 
+    fn silenced_until(&self, check: &Check, object: &ObjectId, now: Timestamp) -> Option<Timestamp> {
+        self.doctor.silenced_until(check, self.view.get(object)?, now)
+    }
+
     /// What a check says of an object; `None` when it is gone.
     fn look(&self, check: &Check, object: &ObjectId, now: Timestamp) -> Option<Judgement> {
         let observed = self.view.get(object)?;
         let kind = check.kinds.iter().find(|kind| **kind == KindRef::ANY || observed.is_a(**kind))?;
-        if self.doctor.silenced_until(check, observed, now).is_some() {
-            return Some(Judgement::Off);
-        }
         Some(examine_object(&self.view, &self.doctor, now, check, *kind, observed))
     }
 
