@@ -18,6 +18,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 600,
     remediation: "look at the object at the bottom of the chain: the issuer, the request, the order or the challenge that the message names",
     kinds: &[kinds::CERTIFICATE, kinds::CERTIFICATE_REQUEST, kinds::ORDER, kinds::CHALLENGE],
+    reads: &[kinds::ISSUER, kinds::CLUSTER_ISSUER, kinds::CERTIFICATE_REQUEST, kinds::ORDER, kinds::CHALLENGE],
     reasons: &["CertificateNotReady", "CertificateRenewalFailing"],
     examine,
     ..Check::BASE

@@ -20,6 +20,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 120,
     remediation: "read the condition that is not met: the class, the listeners' certificates and ports, the addresses",
     kinds: &[kinds::GATEWAY],
+    reads: &[kinds::GATEWAY_CLASS],
     reasons: &["GatewayClassMissing", "GatewayNotAccepted", "GatewayNotProgrammed", "GatewayListenerNotReady"],
     examine,
     ..Check::BASE

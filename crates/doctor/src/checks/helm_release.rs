@@ -16,6 +16,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 60,
     remediation: "read `helm history`, then upgrade again or `helm rollback` to the last revision that was deployed",
     kinds: &[KindRef::SECRET],
+    reads: &[KindRef::SECRET],
     reasons: &["HelmReleaseFailed", "HelmReleasePending"],
     examine,
     ..Check::BASE

@@ -19,6 +19,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 300,
     remediation: "see that the ingress controller runs and has an address itself; where controllers never write one, set the threshold `permissive` to 1",
     kinds: &[KindRef::INGRESS],
+    reads: &[KindRef::INGRESS_CLASS],
     reasons: &["IngressLoadBalancerPending", "IngressPortError"],
     thresholds: &[Threshold { name: "permissive", default: 0 }],
     examine,

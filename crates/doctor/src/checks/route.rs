@@ -19,6 +19,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 60,
     remediation: "read what the gateway says of the route: its listener, its host names, its backends and the grants between namespaces",
     kinds: &[kinds::HTTP_ROUTE, kinds::GRPC_ROUTE, kinds::TLS_ROUTE, kinds::TCP_ROUTE, kinds::UDP_ROUTE],
+    reads: &[kinds::GATEWAY, KindRef::SERVICE],
     reasons: &["RouteParentMissing", "RouteNotAccepted", "RouteBackendNotFound", "RouteRefNotPermitted", "RouteRefsNotResolved"],
     examine,
     ..Check::BASE

@@ -9,6 +9,7 @@ use proreus_observe::{KindRef, Observed, Selector};
 
 use super::endpoints::{self, Endpoints};
 use super::joins::{self, skipped, unknown};
+use super::kinds;
 use super::reading;
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 use crate::finding::Finding;
@@ -22,6 +23,14 @@ pub(super) const CHECK: Check = Check {
     remediation: "compare the service's selector and target ports with its pods, and see why none of them is ready",
     kinds: &[KindRef::SERVICE],
     needs: &[KindRef::POD],
+    reads: &[
+        KindRef::ENDPOINT_SLICE,
+        kinds::ENDPOINTS,
+        KindRef::DEPLOYMENT,
+        KindRef::STATEFUL_SET,
+        KindRef::DAEMON_SET,
+        KindRef::REPLICA_SET,
+    ],
     reasons: &["ServiceNoEndpoints", "ServicePortWithoutEndpoints"],
     examine,
     ..Check::BASE
