@@ -79,6 +79,8 @@ pub struct Check {
     pub kinds: &'static [KindRef],
     /// The kinds it must know besides; without them it cannot decide.
     pub needs: &'static [KindRef],
+    /// The kinds at which it looks besides, where they are there: when one of their objects changes, it is asked again.
+    pub reads: &'static [KindRef],
     /// How it learns what it needs.
     pub mode: Mode,
     /// The reasons its findings give.
@@ -99,6 +101,7 @@ impl Check {
         remediation: "",
         kinds: &[],
         needs: &[],
+        reads: &[],
         mode: Mode::Passive,
         reasons: &[],
         thresholds: &[],

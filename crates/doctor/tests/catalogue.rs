@@ -57,6 +57,6 @@ fn every_passive_check_has_a_fault_that_it_finds() {
     let is_end = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_alphanumeric());
     let has = |reason: &&str| expected.split(&format!("reason: {reason}")).skip(1).any(is_end);
     let passive = CHECKS.iter().filter(|check| check.mode == Mode::Passive);
-    let without: Vec<&str> = passive.filter(|check| !check.reasons.iter().any(|reason| has(&reason))).map(|check| check.id).collect();
+    let without: Vec<&str> = passive.filter(|check| !check.reasons.iter().any(has)).map(|check| check.id).collect();
     assert!(without.is_empty(), "no scenario expects what {} find", without.join(", "));
 }

@@ -12,8 +12,8 @@ use proreus_model::{ClusterId, Uid};
 use zeroize::Zeroizing;
 
 use crate::facts;
-use crate::json::Node;
-use crate::redaction_key::RedactionKey;
+use crate::json::{self, JsonError, MAX_DEPTH, Node};
+use crate::redaction_key::{KEY_BYTES, RedactionKey};
 
 /// What is secret beside Secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,24 @@ impl Redactor {
     /// A redactor with its key.
     pub fn new(key: Arc<RedactionKey>, settings: RedactionSettings) -> Self {
         Self { key, settings: Arc::new(settings) }
+    }
+
+    /// A redactor for objects that nobody recorded, such as those of scenarios: with a key that is no secret, so that the same object gives
+    /// the same tags everywhere.
+    pub fn rehearsal() -> Self {
+        Self::new(Arc::new(RedactionKey::from_bytes(Zeroizing::new([0; KEY_BYTES]))), RedactionSettings::default())
+    }
+
+    /// The object in `json` as a recording would hold it.
+    ///
+    /// # Errors
+    /// JSON that cannot be parsed, or nests too deeply.
+    pub fn redacted(&self, cluster: &ClusterId, uid: &Uid, json: &[u8]) -> Result<Vec<u8>, JsonError> {
+        let mut object = json::parse(json, MAX_DEPTH)?;
+        self.redact(cluster, uid, &mut object);
+        let mut body = Vec::new();
+        object.print(&mut body);
+        Ok(body)
     }
 
     /// Public name of the key.

@@ -18,6 +18,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 600,
     remediation: "look at the object at the bottom of the chain: the issuer, the request, the order or the challenge that the message names",
     kinds: &[kinds::CERTIFICATE, kinds::CERTIFICATE_REQUEST, kinds::ORDER, kinds::CHALLENGE],
+    reads: &[kinds::ISSUER, kinds::CLUSTER_ISSUER, kinds::CERTIFICATE_REQUEST, kinds::ORDER, kinds::CHALLENGE],
     reasons: &["CertificateNotReady", "CertificateRenewalFailing"],
     examine,
     ..Check::BASE
@@ -25,6 +26,11 @@ pub(super) const CHECK: Check = Check {
 
 /// Grace of failures that do not mend themselves by waiting.
 const FAILED_GRACE_SECONDS: i64 = 60;
+
+/// Grace where nothing is under way and nothing failed either.
+const IDLE_GRACE_SECONDS: i64 = 300;
+/// Kinds of a chain that have something below them.
+const CHAIN: [&str; 3] = ["Certificate", "CertificateRequest", "Order"];
 
 /// Where a chain is stuck.
 struct Cause<'a> {
@@ -41,13 +47,11 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if joins::is_going(object)? {
         return Ok(Vec::new());
     }
-    // What stands above tells of the whole chain.
-    if subject.view.top_owner(&object.id) != object.id {
-        return Ok(Vec::new());
-    }
-    match object.is_a(kinds::CERTIFICATE) {
-        true => of_certificate(subject, object),
-        false => of_orphan(subject, object),
+    match () {
+        () if object.is_a(kinds::CERTIFICATE) => of_certificate(subject, object),
+        // What stands above tells of the whole chain.
+        () if object.controller().is_some_and(|owner| CHAIN.contains(&owner.kind.as_str())) => Ok(Vec::new()),
+        () => of_orphan(subject, object),
     }
 }
 
@@ -75,6 +79,11 @@ fn of_certificate(subject: &Subject<'_>, certificate: &Observed) -> Verdict {
         None => said(issuing_message(certificate)),
     };
     let mut finding = subject.finding("CertificateNotReady", format!("the certificate is not ready{why}"), subject.since(ready.since));
+    match certificate.condition("Issuing")? {
+        Some(issuing) if issuing.is_true() => {}
+        Some(issuing) if issuing.reason == "Failed" => finding = finding.grace(FAILED_GRACE_SECONDS),
+        _ => finding = finding.grace(IDLE_GRACE_SECONDS),
+    }
     if attempts > 0 {
         finding = finding.grace(FAILED_GRACE_SECONDS);
     }
@@ -113,15 +122,18 @@ fn of_orphan(subject: &Subject<'_>, object: &Observed) -> Verdict {
     }
 }
 
-/// The deepest cause below a Certificate: its issuer, or its newest request and what stands below that.
+/// The deepest cause below a Certificate: its newest request and what stands below that, or its issuer.
 fn deepest<'a>(subject: &Subject<'a>, certificate: &'a Observed) -> Result<Option<Cause<'a>>, Undecided> {
-    if let Some(cause) = of_issuer(subject, certificate)? {
-        return Ok(Some(cause));
-    }
     let requests = subject.view.children(&certificate.id.uid).filter(|child| child.is_a(kinds::CERTIFICATE_REQUEST));
-    match requests.max_by_key(|request| (request.created_at(), request.seq)) {
-        Some(request) => at(subject, request),
-        None => Ok(None),
+    let chain = match requests.max_by_key(|request| (request.created_at(), request.seq)) {
+        Some(request) => at(subject, request)?,
+        None => None,
+    };
+    // An order or a challenge shows that the issuer took the request; a request alone may wait for an issuer that cannot.
+    let is_taken = |cause: &Cause<'_>| cause.object.is_some_and(|object| !object.is_a(kinds::CERTIFICATE_REQUEST));
+    match chain {
+        Some(cause) if is_taken(&cause) => Ok(Some(cause)),
+        chain => Ok(of_issuer(subject, certificate)?.or(chain)),
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 300,
     remediation: "look at the claim's events: what the provisioner says, or that there is none for its storage class",
     kinds: &[KindRef::PERSISTENT_VOLUME_CLAIM],
+    reads: &[KindRef::STORAGE_CLASS, KindRef::PERSISTENT_VOLUME, KindRef::POD],
     reasons: &["PVCPending"],
     examine,
     ..Check::BASE

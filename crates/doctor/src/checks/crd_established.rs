@@ -2,6 +2,7 @@
 //!
 //! Pure.
 
+use proreus_observe::KindRef;
 use proreus_observe::Observed;
 
 use super::endpoints::{self, Reach};
@@ -18,6 +19,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 60,
     remediation: "read the conditions of the definition: names that others took, a schema that is refused, a conversion webhook that does not answer",
     kinds: &[kinds::CUSTOM_RESOURCE_DEFINITION],
+    reads: &[KindRef::SERVICE, KindRef::ENDPOINT_SLICE],
     reasons: &["CRDNotEstablished", "CRDNamesConflict", "CRDConversionUnreachable", "CRDTerminatingStuck"],
     examine,
     ..Check::BASE

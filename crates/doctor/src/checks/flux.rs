@@ -81,11 +81,11 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(vec![finding]);
     }
     let Some(ready) = object.condition("Ready")? else { return without_condition(object) };
+    if !object.is_observed()? || joins::is_outdated(object, &ready)? {
+        return unknown("its controller has not seen the newest specification yet");
+    }
     if ready.is_true() {
-        return match object.is_observed()? {
-            true => Ok(Vec::new()),
-            false => unknown("its controller has not seen the newest specification yet"),
-        };
+        return Ok(Vec::new());
     }
     if !ready.is_false() {
         let text = format!("it has been reconciling for long{}", said(ready.message));

@@ -20,6 +20,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 120,
     remediation: "read the condition that is not met: the class, the listeners' certificates and ports, the addresses",
     kinds: &[kinds::GATEWAY],
+    reads: &[kinds::GATEWAY_CLASS],
     reasons: &["GatewayClassMissing", "GatewayNotAccepted", "GatewayNotProgrammed", "GatewayListenerNotReady"],
     examine,
     ..Check::BASE
@@ -31,7 +32,8 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if joins::is_going(gateway)? {
         return Ok(Vec::new());
     }
-    if let Some(name) = gateway.text("/spec/gatewayClassName")?
+    let is_accepted = gateway.condition("Accepted")?.is_some_and(|accepted| accepted.is_true());
+    if let Some(name) = gateway.text("/spec/gatewayClassName")?.filter(|_| !is_accepted)
         && let Sight::Missing = joins::look(subject, kinds::GATEWAY_CLASS, "", name)
     {
         let text = format!("there is no GatewayClass `{name}`, so no controller takes the gateway");

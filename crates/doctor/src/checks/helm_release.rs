@@ -16,6 +16,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 60,
     remediation: "read `helm history`, then upgrade again or `helm rollback` to the last revision that was deployed",
     kinds: &[KindRef::SECRET],
+    reads: &[KindRef::SECRET],
     reasons: &["HelmReleaseFailed", "HelmReleasePending"],
     examine,
     ..Check::BASE
@@ -33,6 +34,9 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let (Some(name), Some(status), Some(revision)) = (secret.label("name"), secret.label("status"), revision(secret)) else {
         return joins::unknown("its labels do not name release, revision and status");
     };
+    if !matches!(status, "failed" | "pending-install" | "pending-upgrade" | "pending-rollback" | "uninstalling") {
+        return Ok(Vec::new());
+    }
     let id = &secret.id;
     let of_release = |other: &&std::sync::Arc<Observed>| other.label("owner") == Some("helm") && other.label("name") == Some(name);
     let mut others = subject.view.in_namespace(&id.cluster, KindRef::SECRET, &id.namespace).filter(of_release);

@@ -19,6 +19,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 60,
     remediation: "correct the service's name or port in the ingress, or create the service",
     kinds: &[KindRef::INGRESS],
+    reads: &[KindRef::SERVICE],
     reasons: &["IngressBackendServiceMissing", "IngressBackendPortMissing"],
     examine,
     ..Check::BASE

@@ -15,6 +15,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 60,
     remediation: "name an IngressClass that exists, or install the controller that brings it",
     kinds: &[KindRef::INGRESS],
+    reads: &[KindRef::INGRESS_CLASS],
     reasons: &["IngressClassMissing", "IngressClassNotSet"],
     examine,
     ..Check::BASE

@@ -19,6 +19,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 300,
     remediation: "see that the ingress controller runs and has an address itself; where controllers never write one, set the threshold `permissive` to 1",
     kinds: &[KindRef::INGRESS],
+    reads: &[KindRef::INGRESS_CLASS],
     reasons: &["IngressLoadBalancerPending", "IngressPortError"],
     thresholds: &[Threshold { name: "permissive", default: 0 }],
     examine,
@@ -48,8 +49,8 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if !addresses.is_empty() || (has_rules && is_permissive(subject)) {
         return Ok(Vec::new());
     }
-    if ingress.map("/status/loadBalancer")?.is_none() {
-        return unknown("/status/loadBalancer is not set");
+    if ingress.map("/status")?.is_none() {
+        return unknown("/status is not set");
     }
     let class = match ingress_class::class_of(subject, ingress)? {
         // That no controller takes it is told already.

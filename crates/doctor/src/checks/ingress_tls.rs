@@ -19,6 +19,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 60,
     remediation: "create the secret that the ingress names, of type kubernetes.io/tls, with a certificate for its hosts",
     kinds: &[KindRef::INGRESS],
+    reads: &[KindRef::SECRET, kinds::CERTIFICATE],
     reasons: &["TlsSecretMissing", "TlsSecretWrongType", "TlsHostNotCovered"],
     examine,
     ..Check::BASE

@@ -3,7 +3,7 @@
 //! Pure. Owned objects carry the server's name; the deepest one that explains itself is the cause.
 
 use proreus_model::Seq;
-use proreus_observe::{KindRef, Observed};
+use proreus_observe::{KindRef, Observed, Selector};
 
 use super::ingress_class::{self, Class};
 use super::joins::{self, Sight};
@@ -109,7 +109,7 @@ fn of_deployment(subject: &Subject<'_>, name: &str) -> Result<Option<Cause>, Und
         Sight::Missing => return Ok(Some(missing(KindRef::DEPLOYMENT, name))),
         Sight::Unsure(_) => return Ok(None),
     };
-    for pod in pods_below(subject, deployment) {
+    for pod in pods_below(subject, deployment)? {
         if let Some(mut cause) = of_pod(pod)? {
             cause.seqs.push(deployment.seq);
             return Ok(Some(cause));
@@ -129,12 +129,18 @@ fn of_deployment(subject: &Subject<'_>, name: &str) -> Result<Option<Cause>, Und
     Ok(Some(Cause { class: "Deployment", text, seqs: vec![deployment.seq] }))
 }
 
-/// Pods of a Deployment, over its ReplicaSets.
-fn pods_below<'a>(subject: &Subject<'a>, deployment: &'a Observed) -> impl Iterator<Item = &'a Observed> + use<'a> {
+/// Pods of a Deployment, over its ReplicaSets; where nobody says whose they are, by its selector.
+fn pods_below<'a>(subject: &Subject<'a>, deployment: &'a Observed) -> Result<Vec<&'a Observed>, Undecided> {
     let view = subject.view;
     let sets = view.children(&deployment.id.uid).filter(|child| child.is_a(KindRef::REPLICA_SET));
-    let pods = sets.flat_map(move |set| view.children(&set.id.uid)).chain(view.children(&deployment.id.uid));
-    pods.filter(|child| child.is_a(KindRef::POD)).map(AsRef::as_ref)
+    let children = sets.flat_map(move |set| view.children(&set.id.uid)).chain(view.children(&deployment.id.uid));
+    let owned: Vec<&Observed> = children.filter(|child| child.is_a(KindRef::POD)).map(AsRef::as_ref).collect();
+    let selector = Selector::of_terms(deployment.body(), "/spec/selector")?;
+    if !owned.is_empty() || selector.is_empty() {
+        return Ok(owned);
+    }
+    let id = &deployment.id;
+    Ok(view.pods_matching(&id.cluster, &id.namespace, &selector).into_iter().map(AsRef::as_ref).collect())
 }
 
 fn of_pod(pod: &Observed) -> Result<Option<Cause>, Undecided> {

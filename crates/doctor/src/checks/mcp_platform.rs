@@ -17,6 +17,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 300,
     remediation: "run the platform's setup again: it creates what is missing and leaves the rest as it is",
     kinds: &[kinds::CUSTOM_RESOURCE_DEFINITION],
+    reads: &[KindRef::NAMESPACE, KindRef::SERVICE_ACCOUNT, KindRef::DEPLOYMENT, KindRef::INGRESS_CLASS, kinds::CLUSTER_ROLE],
     reasons: &["PlatformPartMissing", "OperatorRightsMissing"],
     examine,
     ..Check::BASE

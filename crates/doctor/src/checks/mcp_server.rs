@@ -4,6 +4,7 @@
 //! false for ever and are not waited for; while the operator does not run, a status is old and says nothing.
 
 use jiff::Timestamp;
+use proreus_observe::KindRef;
 use proreus_observe::Observed;
 
 use super::joins::{self, unknown, worsening};
@@ -22,6 +23,16 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 300,
     remediation: "mend the object that the message names: the server follows by itself",
     kinds: &[kinds::MCP_SERVER],
+    reads: &[
+        KindRef::DEPLOYMENT,
+        KindRef::REPLICA_SET,
+        KindRef::POD,
+        KindRef::SERVICE,
+        KindRef::INGRESS,
+        KindRef::INGRESS_CLASS,
+        KindRef::CONFIG_MAP,
+        kinds::INGRESS_ROUTE_TCP,
+    ],
     reasons: &["MCPServerError", "MCPServerPending", "MCPServerPartiallyReady"],
     examine,
     ..Check::BASE

@@ -26,8 +26,8 @@ pub(super) const CHECK: Check = Check {
 
 /// Grace of a node that joins: its network comes up after its kubelet.
 const JOINING_GRACE_SECONDS: i64 = 300;
-/// Grace of a node that was cordoned before: maintenance with a reboot.
-const CORDONED_GRACE_SECONDS: i64 = 900;
+/// Grace of a node that was cordoned before, or that says itself that it shuts down: maintenance with a reboot.
+const MAINTENANCE_GRACE_SECONDS: i64 = 900;
 /// Taints with which autoscalers mark a node that they are about to remove.
 const REMOVAL_TAINTS: [&str; 3] = ["ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted", "karpenter.sh/disruption"];
 
@@ -54,7 +54,8 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     const FIRST_SECONDS: i64 = 30;
     let is_joining = node.created_at().is_some_and(|made| since.duration_since(made).as_secs() <= FIRST_SECONDS);
     let grace = match () {
-        () if node.flag("/spec/unschedulable")?.unwrap_or(false) => CORDONED_GRACE_SECONDS,
+        () if node.flag("/spec/unschedulable")?.unwrap_or(false) => MAINTENANCE_GRACE_SECONDS,
+        () if ready.message.contains("shutting down") => MAINTENANCE_GRACE_SECONDS,
         () if is_joining => JOINING_GRACE_SECONDS,
         () => CHECK.grace_seconds,
     };

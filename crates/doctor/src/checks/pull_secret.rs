@@ -18,6 +18,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 120,
     remediation: "create the secret with `kubectl create secret docker-registry`, or take its name out of imagePullSecrets",
     kinds: &[KindRef::SERVICE_ACCOUNT, kinds::MCP_SERVER],
+    reads: &[KindRef::SECRET],
     reasons: &["PullSecretMissing", "PullSecretInvalid"],
     examine,
     ..Check::BASE

@@ -19,6 +19,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 60,
     remediation: "read what the gateway says of the route: its listener, its host names, its backends and the grants between namespaces",
     kinds: &[kinds::HTTP_ROUTE, kinds::GRPC_ROUTE, kinds::TLS_ROUTE, kinds::TCP_ROUTE, kinds::UDP_ROUTE],
+    reads: &[kinds::GATEWAY, KindRef::SERVICE],
     reasons: &["RouteParentMissing", "RouteNotAccepted", "RouteBackendNotFound", "RouteRefNotPermitted", "RouteRefsNotResolved"],
     examine,
     ..Check::BASE
@@ -34,12 +35,13 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     for parent in route.list("/status/parents")? {
         of_parent(subject, &mut gathered, parent)?;
     }
-    if gathered.is_clean() {
+    // What a gateway has said of it counts; before that, what can be seen.
+    if gathered.is_clean() && route.list("/status/parents")?.is_empty() {
         parents(subject, &mut gathered)?;
         backends(subject, &mut gathered)?;
-    }
-    if gathered.is_clean() && route.list("/status/parents")?.is_empty() && !route.list("/spec/parentRefs")?.is_empty() {
-        gathered.doubt("no gateway has said anything of it yet");
+        if gathered.is_clean() && !route.list("/spec/parentRefs")?.is_empty() {
+            gathered.doubt("no gateway has said anything of it yet");
+        }
     }
     gathered.verdict()
 }

@@ -9,6 +9,7 @@ use proreus_observe::{KindRef, Observed, Selector};
 
 use super::endpoints::{self, Endpoints};
 use super::joins::{self, skipped, unknown};
+use super::kinds;
 use super::reading;
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 use crate::finding::Finding;
@@ -22,6 +23,14 @@ pub(super) const CHECK: Check = Check {
     remediation: "compare the service's selector and target ports with its pods, and see why none of them is ready",
     kinds: &[KindRef::SERVICE],
     needs: &[KindRef::POD],
+    reads: &[
+        KindRef::ENDPOINT_SLICE,
+        kinds::ENDPOINTS,
+        KindRef::DEPLOYMENT,
+        KindRef::STATEFUL_SET,
+        KindRef::DAEMON_SET,
+        KindRef::REPLICA_SET,
+    ],
     reasons: &["ServiceNoEndpoints", "ServicePortWithoutEndpoints"],
     examine,
     ..Check::BASE
@@ -114,7 +123,8 @@ fn pods_not_ready(subject: &Subject<'_>, found: &Endpoints, pods: &[&Observed]) 
     let mut since: Option<Timestamp> = None;
     let mut is_starting = true;
     for pod in pods {
-        since = since.max(pod.condition("Ready")?.and_then(|ready| ready.since).or_else(|| pod.created_at()));
+        let moment = pod.condition("Ready")?.and_then(|ready| ready.since).or_else(|| pod.created_at());
+        since = since.max(moment.map(|moment| moment.min(pod.recorded_at)));
         is_starting &= starts_quietly(pod)?;
     }
     let names: Vec<&str> = pods.iter().take(PODS_NAMED_LIMIT).map(|pod| pod.name()).collect();
@@ -184,6 +194,11 @@ fn names_port(pod: &Observed, target: &str) -> Result<bool, Undecided> {
 fn nobody_selected(subject: &Subject<'_>, selector: &Selector, found: &Endpoints) -> Verdict {
     if let Err(why) = joins::is_watched(subject, KindRef::POD) {
         return unknown(why);
+    }
+    if found.unready > 0 {
+        let text = format!("none of its {} endpoints is ready", found.unready);
+        let remedy = "see what the addresses in its EndpointSlices belong to: no pod that is known has the service's labels";
+        return Ok(vec![tell(subject, found, "PodsNotReady", text, None).remedy(remedy)]);
     }
     for workload in workloads(subject) {
         let labels = workload.body().pointer("/spec/template/metadata/labels").and_then(|labels| labels.as_object());

@@ -1,6 +1,6 @@
 //! Services of type LoadBalancer that have no address.
 //!
-//! Pure. The API server always writes `status.loadBalancer`; a Service without it is half there and not judged, unless an Event says more.
+//! Pure. The API server always writes a status; a Service without one is half there and not judged, unless an Event says more.
 
 use proreus_observe::KindRef;
 
@@ -34,8 +34,8 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         subject,
         &["SyncLoadBalancerFailed", "AllocationFailed", "CreatingLoadBalancerFailed", "UnAvailableLoadBalancer"],
     );
-    if warning.is_none() && service.map("/status/loadBalancer")?.is_none() {
-        return unknown("/status/loadBalancer is not set");
+    if warning.is_none() && service.map("/status")?.is_none() {
+        return unknown("/status is not set");
     }
     let why = match (warning, service.text("/spec/loadBalancerClass")?) {
         (Some(event), _) => said(&event.message),

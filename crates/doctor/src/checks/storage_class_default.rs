@@ -16,6 +16,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 300,
     remediation: "leave the annotation storageclass.kubernetes.io/is-default-class: \"true\" on one storage class only",
     kinds: &[KindRef::STORAGE_CLASS],
+    reads: &[KindRef::STORAGE_CLASS],
     reasons: &["MultipleDefaultStorageClasses"],
     examine,
     ..Check::BASE

@@ -19,6 +19,7 @@ pub(super) const CHECK: Check = Check {
     severity: Severity::Warning,
     remediation: "put a new certificate with its key into the secret; whoever reads it may have to be restarted",
     kinds: &[KindRef::SECRET],
+    reads: &[kinds::CERTIFICATE],
     reasons: &["TlsExpiring", "TlsExpired", "TlsNotYetValid", "TlsKeyMismatch", "TlsInvalid"],
     thresholds: &[
         Threshold { name: "infoDays", default: 30 },

@@ -23,6 +23,7 @@ pub(super) const CHECK: Check = Check {
     remediation: "bring the service behind the webhook back; if its program was removed, delete the webhook configuration that it left behind",
     kinds: &[kinds::VALIDATING_WEBHOOKS, kinds::MUTATING_WEBHOOKS],
     needs: &[KindRef::SERVICE],
+    reads: &[KindRef::ENDPOINT_SLICE],
     reasons: &["WebhookServiceMissing", "WebhookPortMissing", "WebhookNoEndpoints"],
     examine,
     ..Check::BASE

@@ -157,7 +157,10 @@ impl Watch {
 
     /// Everything that the change of an object may concern.
     fn touch(&mut self, id: &ObjectId, regarding: Option<&Uid>) {
-        if let Some(about) = regarding.and_then(|uid| self.view.by_uid(uid)).map(|object| object.id.clone()) {
+        // Events about nodes carry the node's name in the place of its uid.
+        let node = |uid: &Uid| self.view.named(&id.cluster, KindRef::NODE, &"".into(), &uid.as_str().into());
+        let about = regarding.and_then(|uid| self.view.by_uid(uid).or_else(|| node(uid)));
+        if let Some(about) = about.map(|object| object.id.clone()) {
             self.touch_own(&about);
         }
         self.touch_own(id);
@@ -170,7 +173,7 @@ impl Watch {
             // Whether a node is silent decides what its daemon sets are excused of.
             self.touch_kind(&id.cluster, KindRef::DAEMON_SET, "daemonset-unavailable", None);
         }
-        for check in passive().filter(|check| check.needs.iter().any(|kind| is_of(*kind, id))) {
+        for check in passive().filter(|check| check.needs.iter().chain(check.reads).any(|kind| is_of(*kind, id))) {
             for kind in check.kinds {
                 self.touch_kind(&id.cluster, *kind, check.id, Some(id).filter(|id| !id.namespace.is_empty()));
             }
@@ -187,7 +190,11 @@ impl Watch {
         let found: Vec<ObjectId> = match (kind == KindRef::ANY, within) {
             (true, _) => self.view.all().filter(|object| object.id.cluster == *cluster).map(|object| object.id.clone()).collect(),
             (false, None) => self.view.of_kind(cluster, kind).map(|object| object.id.clone()).collect(),
-            (false, Some(id)) => self.view.in_namespace(cluster, kind, &id.namespace).map(|object| object.id.clone()).collect(),
+            (false, Some(id)) => {
+                // What has no namespace may look into any.
+                let near = self.view.in_namespace(cluster, kind, &id.namespace);
+                near.chain(self.view.in_namespace(cluster, kind, &"".into())).map(|object| object.id.clone()).collect()
+            }
         };
         self.dirty.extend(found.into_iter().map(|id| (id, check)));
     }
@@ -206,7 +213,7 @@ impl Watch {
                 || scope.resource.as_str() == kind.resource && scope.group.as_str() == kind.group
         };
         for check in passive() {
-            for kind in check.kinds.iter().filter(|kind| is_meant(kind) || check.needs.iter().any(is_meant)) {
+            for kind in check.kinds.iter().filter(|kind| is_meant(kind) || check.needs.iter().chain(check.reads).any(is_meant)) {
                 self.touch_kind(&mark.scope.cluster, *kind, check.id, None);
             }
         }
