@@ -24,9 +24,9 @@ demo: ## Build Proreus, record an outage in a playground cluster, and end: no cl
 	$(PROREUS) demo --once --data-dir $(DEMO) -o json
 	@printf '\nThe journal is in %s. Three questions to ask it:\n\n' '$(DEMO)'
 	@printf '  %s\n' \
-	  '$(PROREUS) changes --data-dir $(DEMO) --limit 20' \
-	  '$(PROREUS) history deployment/web --namespace shop --data-dir $(DEMO)' \
-	  '$(PROREUS) store stats --data-dir $(DEMO)'
+	  '$(PROREUS) changes --kind Node --since 9m --data-dir $(DEMO)' \
+	  '$(PROREUS) history deployment/catalog --namespace shop --data-dir $(DEMO)' \
+	  '$(PROREUS) get pods --namespace shop --at 2026-03-02T09:05:00Z --data-dir $(DEMO)'
 
 # One profile and one set of features for everything: `--all-targets` builds what `cargo test` runs, and xtask is called as a program and not
 # through `cargo run`, which would resolve features for xtask alone and compile its dependencies a second time.

@@ -35,8 +35,14 @@ impl JournalUnderTest {
     pub(crate) fn append(&self, epoch: WriterEpoch, batch: &Batch) -> Result<Seq> {
         let journal = self.journal()?;
         let appended = journal.append(epoch, batch)?;
-        journal.tend(LITTLE)?;
+        self.tend_a_little()?;
         Ok(appended.watermark)
+    }
+
+    /// Does what background work is due at once.
+    pub(crate) fn tend_a_little(&self) -> Result<()> {
+        self.journal()?.tend(LITTLE)?;
+        Ok(())
     }
 
     /// Does all background work: bases, and closed days rewritten.

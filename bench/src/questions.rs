@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, Filter, ObjectId, Order, Record, Seq, SeqRange, Verb};
 use proreus_store::{Batch, BodyDetail, Journal, ReadQuery};
 
-use crate::JournalArguments;
+use crate::JournalOptions;
 use crate::copies::Copies;
 use crate::ingest::BATCH_RECORDS;
 use crate::journal_under_test::JournalUnderTest;
@@ -51,10 +51,10 @@ struct Asked {
     stored_bytes_a_change: f64,
 }
 
-pub(crate) fn measure(trace: &Trace, arguments: &JournalArguments, scratch: &Path, report: &mut Report) -> Result<()> {
-    let small = ask(trace, arguments, arguments.small, scratch)?;
-    let large = ask(trace, arguments, arguments.changes, scratch)?;
-    for (asked, changes) in [(&small, arguments.small), (&large, arguments.changes)] {
+pub(crate) fn measure(trace: &Trace, options: &JournalOptions, scratch: &Path, report: &mut Report) -> Result<()> {
+    let small = ask(trace, options, options.small, scratch)?;
+    let large = ask(trace, options, options.changes, scratch)?;
+    for (asked, changes) in [(&small, options.small), (&large, options.changes)] {
         let of = |what: &str| format!("{what}, {changes} changes");
         report.push(Row::new(of("stored, all days"), asked.stored_bytes_a_change, "B/change"));
         report.push_times(&of("state at T, open day"), asked.open_states, Some(200.0));
@@ -69,7 +69,7 @@ pub(crate) fn measure(trace: &Trace, arguments: &JournalArguments, scratch: &Pat
     }
     let flat = |figure: &str, large: Percentiles, small: Percentiles| {
         let row = Row::new(format!("{figure}: large journal over small one, p99"), large.p99_micros, "µs");
-        row.against(format!("{} changes, µs", arguments.small), small.p99_micros).at_most(FLAT)
+        row.against(format!("{} changes, µs", options.small), small.p99_micros).at_most(FLAT)
     };
     report.push(flat("state at T, open day", large.open_states, small.open_states));
     if let (Some(large), Some(small)) = (large.closed_states, small.closed_states) {
@@ -78,10 +78,10 @@ pub(crate) fn measure(trace: &Trace, arguments: &JournalArguments, scratch: &Pat
     Ok(())
 }
 
-fn ask(trace: &Trace, arguments: &JournalArguments, changes: u64, scratch: &Path) -> Result<Asked> {
+fn ask(trace: &Trace, options: &JournalOptions, changes: u64, scratch: &Path) -> Result<Asked> {
     let dir = scratch.join(format!("journal-{changes}"));
     let mut journal = JournalUnderTest::open(&dir)?;
-    let sightings = build(&journal, trace, arguments, changes)?;
+    let sightings = build(&journal, trace, options, changes)?;
     crate::tell(&format!("{changes} changes: rewriting closed days"));
     journal.settle()?;
     let after_kill = reopen_after_kill(&dir, &scratch.join(format!("killed-{changes}")))?;
@@ -92,21 +92,21 @@ fn ask(trace: &Trace, arguments: &JournalArguments, changes: u64, scratch: &Path
     crate::tell(&format!("{changes} changes: asking"));
     let in_last_day = SeqRange { first: last_day.first, last: journal.journal()?.watermark() };
     let before = SeqRange { first: Seq(1), last: Seq(last_day.first.0.saturating_sub(1)) };
-    let open_states = states(journal.journal()?, &sightings, in_last_day, arguments.questions)?.context("the last day is empty")?;
-    let closed_states = states(journal.journal()?, &sightings, before, arguments.questions)?;
+    let open_states = states(journal.journal()?, &sightings, in_last_day, options.questions)?.context("the last day is empty")?;
+    let closed_states = states(journal.journal()?, &sightings, before, options.questions)?;
     let pages = pages(journal.journal()?, trace, &sightings)?;
     journal.remove()?;
     Ok(Asked { open_states, closed_states, pages, reopened, after_kill, stored_bytes_a_change: stored as f64 / changes as f64 })
 }
 
 /// Appends the trace over and over until the journal holds so many changes, spread over the days.
-fn build(journal: &JournalUnderTest, trace: &Trace, arguments: &JournalArguments, changes: u64) -> Result<Vec<Sighting>> {
+fn build(journal: &JournalUnderTest, trace: &Trace, options: &JournalOptions, changes: u64) -> Result<Vec<Sighting>> {
     let copies = Copies::of(&trace.changes);
     let first_day: Timestamp = FIRST_DAY.parse()?;
-    let days = u64::from(arguments.days.max(1));
+    let days = u64::from(options.days.max(1));
     let a_day = changes.div_ceil(days);
     let micros_a_change = HOURS_A_DAY * 3_600_000_000 / i64::try_from(a_day).unwrap_or(i64::MAX).max(1);
-    let every = (changes / (arguments.questions as u64 * 2 * days).max(1)).max(1);
+    let every = (changes / (options.questions as u64 * 2 * days).max(1)).max(1);
     let epoch = journal.journal()?.begin_epoch()?;
     let mut sightings = Vec::new();
     let mut batch = Batch::default();
@@ -232,11 +232,11 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Numbers by chance, the same in every run.
-pub(crate) struct Chance(pub(crate) u64);
+struct Chance(u64);
 
 impl Chance {
     /// A number below `limit`, or 0 for a limit of 0.
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+    fn below(&mut self, limit: u64) -> u64 {
         // SplitMix64: one addition and two multiplications that mix well.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -5,21 +5,14 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::JournalArguments;
 use crate::timing::Percentiles;
-use crate::trace::Trace;
 
 /// Everything measured in one run.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Report {
-    /// Whether the trace was invented; then nothing here is a result.
-    generated_trace: bool,
-    trace_changes: usize,
-    trace_raw_bytes: u64,
-    changes: u64,
-    small_changes: u64,
-    days: u32,
+pub struct Report {
+    /// What was measured on: one sentence each.
+    notes: Vec<String>,
     /// Processors that the run could use.
     processors: usize,
     /// What waited for them in the minute before, other programs included: above their number, times here are too long.
@@ -29,53 +22,69 @@ pub(crate) struct Report {
 }
 
 /// One figure.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Row {
-    pub(crate) figure: String,
-    pub(crate) value: f64,
-    pub(crate) unit: &'static str,
+pub struct Row {
+    /// What was measured.
+    pub figure: String,
+    /// How much.
+    pub value: f64,
+    /// Of what.
+    pub unit: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) baseline: Option<Baseline>,
+    /// What it is compared with.
+    pub baseline: Option<Baseline>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) target: Option<Target>,
+    /// What it should be.
+    pub target: Option<Target>,
 }
 
 /// What a figure is compared with.
-#[derive(Serialize)]
-pub(crate) struct Baseline {
-    pub(crate) what: String,
-    pub(crate) value: f64,
+#[derive(Debug, Serialize)]
+pub struct Baseline {
+    /// What was measured.
+    pub what: String,
+    /// How much, in the figure's unit.
+    pub value: f64,
     /// The figure over this.
-    pub(crate) ratio: f64,
+    pub ratio: f64,
 }
 
 /// What a figure or its ratio should be.
-#[derive(Serialize)]
-pub(crate) struct Target {
-    pub(crate) text: String,
-    pub(crate) met: bool,
+#[derive(Debug, Serialize)]
+pub struct Target {
+    /// As people read it.
+    pub text: String,
+    /// Whether it is so.
+    pub met: bool,
 }
 
 impl Row {
-    pub(crate) fn new(figure: impl Into<String>, value: f64, unit: &'static str) -> Self {
+    /// A figure alone.
+    #[must_use]
+    pub fn new(figure: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self { figure: figure.into(), value, unit, baseline: None, target: None }
     }
 
-    pub(crate) fn against(mut self, what: impl Into<String>, value: f64) -> Self {
+    /// Sets the baseline, in the unit of the figure.
+    #[must_use]
+    pub fn against(mut self, what: impl Into<String>, value: f64) -> Self {
         self.baseline = Some(Baseline { what: what.into(), value, ratio: self.value / value });
         self
     }
 
     /// Sets a limit for the ratio, or for the value where there is no baseline.
-    pub(crate) fn at_most(mut self, limit: f64) -> Self {
+    #[must_use]
+    pub fn at_most(mut self, limit: f64) -> Self {
         let judged = self.baseline.as_ref().map_or(self.value, |baseline| baseline.ratio);
         let unit = if self.baseline.is_some() { "×" } else { self.unit };
         self.target = Some(Target { text: format!("≤ {}", limit_text(limit, unit)), met: judged <= limit });
         self
     }
 
-    pub(crate) fn at_least(mut self, limit: f64) -> Self {
+    /// Sets the least of the ratio, or of the value where there is no baseline.
+    #[must_use]
+    pub fn at_least(mut self, limit: f64) -> Self {
         let judged = self.baseline.as_ref().map_or(self.value, |baseline| baseline.ratio);
         let unit = if self.baseline.is_some() { "×" } else { self.unit };
         self.target = Some(Target { text: format!("≥ {}", limit_text(limit, unit)), met: judged >= limit });
@@ -84,33 +93,31 @@ impl Row {
 }
 
 impl Report {
-    pub(crate) fn new(trace: &Trace, arguments: &JournalArguments) -> Self {
-        Self {
-            generated_trace: trace.is_generated,
-            trace_changes: trace.changes.len(),
-            trace_raw_bytes: trace.raw_bytes(),
-            changes: arguments.changes,
-            small_changes: arguments.small,
-            days: arguments.days,
-            processors: std::thread::available_parallelism().map_or(1, usize::from),
-            load_before: load(),
-            load_after: None,
-            rows: Vec::new(),
-        }
+    /// An empty report, begun now.
+    #[must_use]
+    pub fn begin() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { notes: Vec::new(), processors, load_before: load(), load_after: None, rows: Vec::new() }
+    }
+
+    /// Says what was measured on.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
     }
 
     /// Notes how busy the machine was at the end.
-    pub(crate) fn finish(&mut self) {
+    pub fn finish(&mut self) {
         self.load_after = load();
     }
 
-    pub(crate) fn push(&mut self, row: Row) {
+    /// Adds a row.
+    pub fn push(&mut self, row: Row) {
         crate::tell(&format!("{}: {} {}", row.figure, number(row.value), row.unit));
         self.rows.push(row);
     }
 
     /// Adds p50 and p99 of a series; the limit, where there is one, is for p99.
-    pub(crate) fn push_times(&mut self, figure: &str, times: Percentiles, limit_micros: Option<f64>) {
+    pub fn push_times(&mut self, figure: &str, times: Percentiles, limit_micros: Option<f64>) {
         self.push(Row::new(format!("{figure}, p50 of {}", times.count), times.p50_micros, "µs"));
         let row = Row::new(format!("{figure}, p99 of {}", times.count), times.p99_micros, "µs");
         self.push(match limit_micros {
@@ -119,35 +126,51 @@ impl Report {
         });
     }
 
-    /// The report for people.
-    pub(crate) fn table(&self) -> String {
+    /// The report for a terminal.
+    #[must_use]
+    pub fn table(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(["figure", "value", "baseline", "ratio", "target", ""]);
+        table.set_header(HEADINGS);
         for row in &self.rows {
-            let baseline = row.baseline.as_ref();
-            table.add_row([
-                row.figure.clone(),
-                format!("{} {}", number(row.value), row.unit),
-                baseline.map_or(String::new(), |baseline| format!("{}: {}", baseline.what, number(baseline.value))),
-                baseline.map_or(String::new(), |baseline| ratio(baseline.ratio)),
-                row.target.as_ref().map_or(String::new(), |target| target.text.clone()),
-                row.target.as_ref().map_or("", |target| if target.met { "met" } else { "missed" }).to_owned(),
-            ]);
+            table.add_row(row.cells());
         }
-        let kind = if self.generated_trace { "INVENTED TRACE: for development only, these are no results\n" } else { "" };
-        format!(
-            "{kind}trace of {} changes, {} bytes canonical; journals of {} and {} changes over {} days\n{} processors, load {} before and {} \
-             after\n{table}",
-            self.trace_changes,
-            self.trace_raw_bytes,
-            self.small_changes,
-            self.changes,
-            self.days,
-            self.processors,
-            self.load_before.map_or("unknown".to_owned(), number),
-            self.load_after.map_or("unknown".to_owned(), number),
-        )
+        format!("{}\n{table}", self.conditions().join("\n"))
+    }
+
+    /// The report for a page of the documentation.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut text = self.conditions().iter().map(|line| format!("* {line}\n")).collect::<String>();
+        text.push_str(&format!("\n| {} |\n|{}\n", HEADINGS.join(" | "), "---|".repeat(HEADINGS.len())));
+        for row in &self.rows {
+            text.push_str(&format!("| {} |\n", row.cells().join(" | ")));
+        }
+        text
+    }
+
+    /// What was measured on, and how busy the machine was.
+    fn conditions(&self) -> Vec<String> {
+        let told = |load: Option<f64>| load.map_or("unknown".to_owned(), number);
+        let (before, after) = (told(self.load_before), told(self.load_after));
+        let machine = format!("{} processors; load average {before} before the run and {after} after it", self.processors);
+        self.notes.iter().cloned().chain([machine]).collect()
+    }
+}
+
+const HEADINGS: [&str; 6] = ["figure", "value", "baseline", "ratio", "target", ""];
+
+impl Row {
+    fn cells(&self) -> [String; HEADINGS.len()] {
+        let baseline = self.baseline.as_ref();
+        [
+            self.figure.clone(),
+            format!("{} {}", number(self.value), self.unit),
+            baseline.map_or(String::new(), |baseline| format!("{}: {}", baseline.what, number(baseline.value))),
+            baseline.map_or(String::new(), |baseline| ratio(baseline.ratio)),
+            self.target.as_ref().map_or(String::new(), |target| target.text.clone()),
+            self.target.as_ref().map_or("", |target| if target.met { "met" } else { "missed" }).to_owned(),
+        ]
     }
 }
 
@@ -183,6 +206,7 @@ mod tests {
         let (baseline, target) = (row.baseline.as_ref(), row.target.as_ref());
         assert_eq!(baseline.map(|baseline| ratio(baseline.ratio)).as_deref(), Some("1/40.0"));
         assert_eq!(target.map(|target| target.met), Some(true));
+        assert_eq!(row.cells().join("|"), "stored|100 B|raw: 4000|1/40.0|≤ 1/25.0|met");
         assert_eq!(Row::new("state", 201.0, "µs").at_most(200.0).target.map(|target| target.met), Some(false));
         assert_eq!(Row::new("rate", 9.0, "/s").against("one thread", 10.0).at_least(1.0).target.map(|target| target.met), Some(false));
     }

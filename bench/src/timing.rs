@@ -7,11 +7,15 @@ use serde::Serialize;
 /// Percentiles of a series, in microseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Percentiles {
-    pub(crate) count: usize,
-    pub(crate) p50_micros: f64,
-    pub(crate) p99_micros: f64,
-    pub(crate) max_micros: f64,
+pub struct Percentiles {
+    /// How many there were.
+    pub count: usize,
+    /// Half are no longer.
+    pub p50_micros: f64,
+    /// 99 of 100 are no longer.
+    pub p99_micros: f64,
+    /// The longest.
+    pub max_micros: f64,
 }
 
 /// Runs the operation for each input and keeps how long each took.
@@ -32,7 +36,8 @@ pub(crate) fn once<T>(operation: impl FnOnce() -> T) -> (T, Duration) {
     (outcome, begin.elapsed())
 }
 
-pub(crate) fn percentiles(mut times: Vec<Duration>) -> Percentiles {
+/// Percentiles of times, in any order.
+pub fn percentiles(mut times: Vec<Duration>) -> Percentiles {
     times.sort();
     // Nearest rank: the smallest time that at least this share does not exceed.
     let rank = |share: f64| {

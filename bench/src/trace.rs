@@ -1,88 +1,108 @@
-//! A trace: raw watch lines as an API server delivered them, and the changes that a recorder makes of them.
+//! A trace: raw watch lines as an API server delivered them, and the changes that the recorder makes of them.
 //!
-//! Not the recorder: no resume, no relist, no policy; every line but bookmarks becomes a change. Invariant: changes and lines have the
-//! same index.
+//! The changes are the recorder's own work: its parser, canonical form, redaction and noise policy. Invariant: what is measured is what the
+//! product stores, so a line that the recorder cannot use is refused, not counted out.
 
-use std::collections::HashSet;
+use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
-use proreus_model::{Change, ObjectId, Origin, Seq, Uid, Verb};
-use serde::Deserialize;
-use serde_json::Value;
-
-use crate::canonical;
+use proreus_model::{Change, Filter, Order, Record, Seq, SeqRange};
+use proreus_record::{ImportOptions, ImportReport, NoisePolicy, RedactionKey, RedactionSettings, Redactor, import_watch_jsonl};
+use proreus_store::{BodyDetail, Journal, MemoryJournal, ReadQuery};
 
 /// First bytes of a zstd frame.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// The type of the line that marks an invented trace.
-pub(crate) const GENERATED: &str = "GENERATED";
-
 /// One cluster: the trace is of one API server.
 const CLUSTER: &str = "6f1d2c34-0000-4000-8000-000000000001";
 
+/// Lines kept in memory to measure ingest with: some 300 MB, and enough that one run lasts seconds.
+const LINES_KEPT: usize = 40_000;
+
+/// Changes read from memory at a time.
+const PAGE: usize = 10_000;
+
 /// A trace in memory.
 pub(crate) struct Trace {
-    /// The lines as they came, bookmarks left out.
-    pub(crate) lines: Vec<Vec<u8>>,
-    /// What they say.
+    /// The first lines as they came, each with its line end, one after another.
+    pub(crate) lines: Vec<u8>,
+    /// What is recorded of all lines.
     pub(crate) changes: Vec<Change>,
-    /// Whether a program made it up.
-    pub(crate) is_generated: bool,
-}
-
-#[derive(Deserialize)]
-struct Line {
-    #[serde(default)]
-    ts: Option<Timestamp>,
-    #[serde(rename = "type")]
-    event: String,
-    #[serde(default)]
-    resource: String,
-    #[serde(default)]
-    object: Value,
-}
-
-/// Turns lines into changes; remembers which uids it has seen.
-#[derive(Default)]
-pub(crate) struct Reader {
-    known: HashSet<Uid>,
+    report: ImportReport,
 }
 
 impl Trace {
     /// Reads a file of lines, plain or compressed.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         crate::tell(&format!("reading `{}`", path.display()));
-        let mut trace = Self { lines: Vec::new(), changes: Vec::new(), is_generated: false };
-        let mut reader = Reader::default();
-        for (index, line) in open(path)?.split(b'\n').enumerate() {
-            let line = line.with_context(|| format!("failed to read line {}", index + 1))?;
-            if line.is_empty() {
-                continue;
-            }
-            match reader.line(&line).with_context(|| format!("line {} is no watch line", index + 1))? {
-                Seen::Change(change) => {
-                    trace.changes.push(*change);
-                    trace.lines.push(line);
-                }
-                Seen::Bookmark => {}
-                Seen::Generated => trace.is_generated = true,
+        let journal = MemoryJournal::new();
+        let report = record(open(path)?, &journal, |_| {})?;
+        if let Some((line, reason)) = report.bad_lines.first() {
+            bail!("line {line} of `{}` is no watch line: {reason}", path.display());
+        }
+        let mut kept = Vec::new();
+        let mut reader = open(path)?;
+        for _ in 0..LINES_KEPT {
+            if reader.read_until(b'\n', &mut kept)? == 0 {
+                break;
             }
         }
-        if trace.changes.is_empty() {
+        let changes = changes(&journal)?;
+        if changes.is_empty() {
             bail!("`{}` holds no change", path.display());
         }
-        Ok(trace)
+        Ok(Self { lines: kept, changes, report })
     }
 
     /// Bytes of the canonical objects.
     pub(crate) fn raw_bytes(&self) -> u64 {
         self.changes.iter().map(raw_bytes).sum()
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ImportReport { lines, noise, .. } = self.report;
+        let (changes, bytes) = (self.changes.len(), self.raw_bytes());
+        write!(f, "trace of {lines} watch lines; {noise} said nothing new, {changes} changes of {bytes} canonical bytes")
+    }
+}
+
+/// Records lines into a journal exactly as `store import --format watch-jsonl` does; `committed` is called after each batch.
+pub(crate) fn record(lines: impl BufRead, journal: &dyn Journal, mut committed: impl FnMut(u64)) -> Result<ImportReport> {
+    let options = ImportOptions {
+        cluster: CLUSTER.into(),
+        noise: NoisePolicy::default(),
+        redactor: Redactor::new(Arc::new(RedactionKey::generate()), RedactionSettings::default()),
+    };
+    import_watch_jsonl(lines, journal, &options, |progress| committed(progress.changes)).context("failed to record the trace")
+}
+
+/// Every change of a journal with its body, in order.
+pub(crate) fn changes(journal: &MemoryJournal) -> Result<Vec<Change>> {
+    let mut query = ReadQuery {
+        range: SeqRange { first: Seq(0), last: journal.watermark() },
+        filter: Filter::changes(),
+        after: None,
+        order: Order::Ascending,
+        limit: PAGE,
+        detail: BodyDetail::Body,
+    };
+    let mut changes = Vec::new();
+    loop {
+        let page = journal.read(&query)?;
+        query.after = page.records.last().map(|recorded| recorded.record.seq());
+        changes.extend(page.records.into_iter().filter_map(|recorded| match recorded.record {
+            Record::Change(change) => Some(change),
+            Record::Mark(_) => None,
+        }));
+        if !page.more {
+            return Ok(changes);
+        }
     }
 }
 
@@ -104,67 +124,6 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     Ok(Box::new(BufReader::new(decoder)))
 }
 
-/// What a line was.
-pub(crate) enum Seen {
-    Change(Box<Change>),
-    Bookmark,
-    Generated,
-}
-
-impl Reader {
-    /// Reads one line.
-    pub(crate) fn line(&mut self, line: &[u8]) -> Result<Seen> {
-        let line: Line = serde_json::from_slice(line)?;
-        let verb = match line.event.as_str() {
-            "ADDED" | "MODIFIED" => Verb::Update,
-            "DELETED" => Verb::Delete,
-            "BOOKMARK" => return Ok(Seen::Bookmark),
-            GENERATED => return Ok(Seen::Generated),
-            other => bail!("`type` is `{other}`, allowed are ADDED, MODIFIED, DELETED, BOOKMARK"),
-        };
-        let recorded_at = line.ts.context("`ts` is missing")?;
-        let object = canonical::Object::of(line.object)?;
-        let uid = Uid::from(object.uid.as_str());
-        let verb = match verb {
-            Verb::Delete => {
-                self.known.remove(&uid);
-                Verb::Delete
-            }
-            Verb::Create | Verb::Update if self.known.insert(uid.clone()) => Verb::Create,
-            Verb::Create | Verb::Update => Verb::Update,
-        };
-        Ok(Seen::Change(Box::new(Change {
-            seq: Seq(0),
-            recorded_at,
-            event_time: object.event_time,
-            verb,
-            origin: Origin::Watch,
-            gap: None,
-            object: ObjectId {
-                cluster: CLUSTER.into(),
-                group: object.group.into(),
-                kind: object.kind.into(),
-                namespace: object.namespace.into(),
-                name: object.name.into(),
-                uid,
-            },
-            version: object.version.into(),
-            resource: plural(&line.resource).into(),
-            resource_version: object.resource_version.into(),
-            generation: object.generation,
-            manager: object.manager.map(Into::into),
-            regarding: object.regarding.map(Into::into),
-            body: Some(Arc::from(object.body)),
-        })))
-    }
-}
-
-/// The plural in what a line calls its resource: `pods`, `apps/v1/deployments` or `deployments.apps`.
-fn plural(resource: &str) -> &str {
-    let last = resource.rsplit('/').next().unwrap_or(resource);
-    last.split('.').next().unwrap_or(last)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -172,26 +131,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_creates_from_updates_by_uid() {
-        let mut reader = Reader::default();
-        let mut verb = |event: &str, uid: &str| {
-            let line = format!(
-                r#"{{"ts":"2026-11-20T10:00:00Z","type":"{event}","resource":"pods","object":{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"a","uid":"{uid}"}}}}}}"#
-            );
-            match reader.line(line.as_bytes()).unwrap() {
-                Seen::Change(change) => Some(change.verb),
-                Seen::Bookmark | Seen::Generated => None,
-            }
+    fn measures_what_the_recorder_stores() {
+        let line = |version: u32| {
+            format!(
+                r#"{{"ts":"2026-11-20T10:00:0{version}Z","type":"MODIFIED","resource":"secrets","object":{{"kind":"Secret","apiVersion":"v1",
+                "data":{{"a":"Y2FuYXJ5"}},"metadata":{{"uid":"u","name":"n","resourceVersion":"{version}","managedFields":[{{"manager":"m"}}]}}}}}}"#
+            )
+            .replace('\n', "")
+                + "\n"
         };
-        let told = [verb("ADDED", "1"), verb("MODIFIED", "1"), verb("MODIFIED", "2"), verb("DELETED", "1"), verb("ADDED", "1")];
-        assert_eq!(told, [Verb::Create, Verb::Update, Verb::Create, Verb::Delete, Verb::Create].map(Some));
-        assert_eq!(verb("BOOKMARK", ""), None);
-    }
-
-    #[test]
-    fn finds_the_plural_however_the_resource_is_written() {
-        for text in ["deployments", "apps/v1/deployments", "deployments.apps", "deployments.v1.apps"] {
-            assert_eq!(plural(text), "deployments", "{text}");
-        }
+        let journal = MemoryJournal::new();
+        // The second line differs by its resourceVersion only, which is noise.
+        let report = record((line(1) + &line(2)).as_bytes(), &journal, |_| {}).unwrap();
+        let changes = changes(&journal).unwrap();
+        let body = String::from_utf8(changes[0].body.as_deref().unwrap().to_vec()).unwrap();
+        assert_eq!((changes.len(), report.noise), (1, 1));
+        assert!(!body.contains("Y2FuYXJ5") && !body.contains("managedFields"), "{body}");
     }
 }

@@ -76,6 +76,9 @@ impl RecorderProcess {
     /// # Errors
     /// When it ends, or does not answer within a minute.
     pub async fn start(options: RecorderOptions) -> Result<Self> {
+        if let Some(directory) = options.log.parent() {
+            std::fs::create_dir_all(directory).context("failed to make the directory of the log")?;
+        }
         let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).build().context("failed to make a client")?;
         let mut process = Self { options, port: Port::claim()?, client, child: None, asking: None, seen: Arc::default() };
         process.start_again().await?;
@@ -208,7 +211,9 @@ impl RecorderProcess {
         Ok((items.len() > 1).then(|| waiting.map(|item| format!("{} {}", text(item, "resource"), text(item, "state"))).collect()))
     }
 
-    fn url(&self, path: &str) -> String {
+    /// Where it answers a path.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port.number())
     }
 

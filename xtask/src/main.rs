@@ -2,6 +2,7 @@
 //!
 //! No chore's logic lives here; this file only names them.
 
+mod bench;
 mod bench_binaries;
 mod bench_modules;
 mod bench_up;
@@ -16,6 +17,8 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Chores of the repository")]
 enum Chore {
+    /// Measure the journal and a recording process, each figure beside a baseline of the same run.
+    Bench(Box<bench::Args>),
     /// Build etcd, the Kubernetes programs and KWOK into the cache, unless they are there.
     BenchBinaries(bench_binaries::Args),
     /// Rewrite `tests/bench/*/go.mod` for the given or pinned versions.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
 
 fn run(chore: &Chore) -> anyhow::Result<()> {
     match chore {
+        Chore::Bench(args) => bench::run(args),
         Chore::BenchBinaries(args) => bench_binaries::run(args),
         Chore::BenchModules(args) => bench_modules::run(args),
         Chore::BenchUp(args) => bench_up::run(args),

@@ -7,6 +7,7 @@ mod complaint;
 mod edges;
 mod headers;
 mod lengths;
+mod limits;
 mod links;
 mod map;
 mod members;
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// Write the lengths that have shrunk back into the ratchet list. Nothing is ever raised or added.
     #[arg(long)]
     tighten: bool,
+    /// Write the page of limits from the code.
+    #[arg(long)]
+    limits: bool,
 }
 
 /// Prints every complaint; fails if there is one.
@@ -44,6 +48,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let tree = Tree::of_git(&root)?;
     if args.tighten {
         tighten(&root, &tree)?;
+    }
+    if args.limits {
+        let page =
+            limits::current(&tree).with_context(|| format!("{} lacks the two marks between which its table stands", limits::PATH))?;
+        std::fs::write(root.join(limits::PATH), page).with_context(|| format!("failed to write {}", limits::PATH))?;
     }
     let complaints = complaints(&Tree::of_git(&root)?, &Member::of_workspace(&root)?);
     let mut out = std::io::stdout().lock();
@@ -65,6 +74,7 @@ fn complaints(tree: &Tree, members: &[Member]) -> Vec<Complaint> {
     found.extend(purity::check(tree));
     found.extend(words::check(tree));
     found.extend(links::check(tree));
+    found.extend(limits::check(tree));
     match Ratchet::parse(tree.text(ratchet::PATH).unwrap_or_default()) {
         Ok(ratchet) => found.extend(lengths::check(tree, &ratchet)),
         Err(complaint) => found.push(complaint),

@@ -193,7 +193,7 @@ pub struct ClusterPage {
 pub struct StoreStats {
     /// Changes kept, marks not counted.
     pub changes: u64,
-    /// Objects that changed, counted once for each day in which they did.
+    /// Objects of which a change is kept, each counted once.
     pub objects: u64,
     /// Canonical redacted JSON of those changes as it would be uncompressed.
     pub raw_bytes: u64,
@@ -220,6 +220,7 @@ pub struct StoreSegment {
 
 impl From<app::questions::StoreFigures> for StoreStats {
     fn from(of: app::questions::StoreFigures) -> Self {
+        let app::questions::StoreFigures { objects, sizes: of } = of;
         let segments = of.segments.into_iter().map(|segment| StoreSegment {
             day: segment.day,
             state: segment.state.as_str().to_owned(),
@@ -228,7 +229,7 @@ impl From<app::questions::StoreFigures> for StoreStats {
         });
         Self {
             changes: of.changes,
-            objects: of.objects,
+            objects,
             raw_bytes: of.raw_bytes,
             stored_bytes: of.stored_bytes,
             bytes_per_change: if of.changes == 0 { 0.0 } else { of.stored_bytes as f64 / of.changes as f64 },

@@ -22,6 +22,8 @@ use crate::service::{Recording, Service, ServiceError, ServiceInputs};
 
 /// The story that is told when no other is named.
 pub const SHOP: &str = include_str!("../../playground/scenarios/shop.yaml");
+/// The story of a k0rdent cluster that is provisioned on AWS, which the demo tells beside the shop's.
+pub const PROVISIONING: &str = include_str!("../../playground/scenarios/provisioning.yaml");
 
 /// Longest wait for the recorder to catch up with one moment of the story.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(20);

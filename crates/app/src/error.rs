@@ -62,6 +62,14 @@ impl AppError {
     }
 }
 
+/// An error with its cause, which says what to do about it.
+pub(crate) fn with_source(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
 pub(crate) fn store_hint(error: &StoreError) -> String {
     match error {
         StoreError::Locked { .. } => "wait for the other process to end, or give another --data-dir".to_owned(),

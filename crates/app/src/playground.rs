@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proreus_playground::{Player, Playground, PlaygroundError, PlaygroundOptions, Scenario, ScenarioClock, play_in_real_time};
 
-use crate::demo::{DemoError, SHOP};
+use crate::demo::{DemoError, PROVISIONING, SHOP};
 
 /// How a playground is run.
 pub struct PlaygroundInputs {
@@ -24,12 +24,16 @@ pub struct RunningPlayground {
     speed: f64,
 }
 
-/// The story of a text, or the shop's; with other names and uids where a seed is given.
+/// The story of a text, or the demo's own: the shop, and beside it a cluster that is being made. With other names and uids where a seed is
+/// given.
 ///
 /// # Errors
 /// A text that is no scenario.
 pub fn scenario(text: Option<&str>, seed: Option<u64>) -> Result<Scenario, DemoError> {
-    let mut scenario = Scenario::parse(text.unwrap_or(SHOP))?;
+    let mut scenario = match text {
+        Some(text) => Scenario::parse(text)?,
+        None => Scenario::parse(SHOP)?.beside(Scenario::parse(PROVISIONING)?),
+    };
     scenario.seed = seed.unwrap_or(scenario.seed);
     Ok(scenario)
 }

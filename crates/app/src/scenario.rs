@@ -7,6 +7,7 @@ use proreus_doctor::incidents::{IncidentSettings, Watch};
 use proreus_doctor::{DoctorSettings, SettingsError, examine};
 use proreus_model::{Record, Uid};
 use proreus_observe::Snapshot;
+use proreus_observe::phases::{Effect, PhaseOptions, Phases, step};
 use proreus_record::Redactor;
 use proreus_scenario::{Player, Reader, Scenario, ScenarioError, Section, Verdict, judge, rewrite};
 use serde::Deserialize;
@@ -43,6 +44,7 @@ impl ScenarioCheckError {
 struct ScenarioConfig {
     doctor: DoctorSettings,
     incidents: IncidentSettings,
+    monitor: PhaseOptions,
 }
 
 /// What came of a file.
@@ -67,7 +69,8 @@ pub fn check(text: &str) -> Result<CheckedScenario, ScenarioCheckError> {
     config.doctor.validate()?;
     let mut incidents = IncidentsReader { watch: Watch::new(config.doctor.clone(), config.incidents) };
     let mut doctor = DoctorReader { view: Snapshot::new(), settings: config.doctor };
-    let verdict = judge(&scenario, &mut [&mut doctor, &mut incidents])?;
+    let mut monitor = MonitorReader { phases: Phases::new(config.monitor), updates: Vec::new() };
+    let verdict = judge(&scenario, &mut [&mut doctor, &mut incidents, &mut monitor])?;
     let rewritten = rewrite(text, &scenario, &verdict);
     Ok(CheckedScenario { verdict, rewritten })
 }
@@ -142,5 +145,40 @@ impl Reader for IncidentsReader {
     fn answer(&mut self, now: Timestamp) -> Vec<Value> {
         self.watch.advance(now);
         self.watch.incidents().into_iter().map(|incident| serde_json::to_value(incident).unwrap_or(Value::Null)).collect()
+    }
+}
+
+/// Answers `updates`: what the monitors of every cluster in the scenario told, in the order in which they told it.
+struct MonitorReader {
+    phases: Phases,
+    updates: Vec<Value>,
+}
+
+impl MonitorReader {
+    fn keep(&mut self, effects: Vec<Effect>) {
+        self.updates.extend(effects.into_iter().filter_map(|effect| match effect {
+            Effect::Update(update) => serde_json::to_value(update).ok(),
+            Effect::Learned(_) => None,
+        }));
+    }
+}
+
+impl Reader for MonitorReader {
+    fn section(&self) -> Section {
+        Section::Updates
+    }
+
+    fn fold(&mut self, record: &Record) {
+        let (effects, _) = step(&mut self.phases, record, record.recorded_at());
+        self.keep(effects);
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        let effects = self.phases.advance(now);
+        self.keep(effects);
+    }
+
+    fn answer(&mut self, _now: Timestamp) -> Vec<Value> {
+        self.updates.clone()
     }
 }

@@ -5,19 +5,16 @@
 use std::io::{BufRead, Read, Write};
 use std::path::Path;
 
-use proreus_model::{Filter, Order, SeqRange};
 use proreus_record::{ImportOptions, ImportProgress, ImportReport, NoisePolicy, RecordError, RedactionKey, Redactor, import_watch_jsonl};
 pub use proreus_store::stream::Carried;
 use proreus_store::stream::{self, Progress};
-use proreus_store::{BodyDetail, Journal, OpenOptions, ReadQuery, SegmentState, SegmentSummary, SqliteJournal, StoreError};
+use proreus_store::{OpenOptions, SegmentVerdict, SqliteJournal, StoreError};
 use serde::Serialize;
 
 use crate::config::RecordSelection;
-use crate::error::store_hint;
+use crate::error::{store_hint, with_source};
 use crate::service::{KEY_FILE, redaction_settings};
 
-/// Records read at a time: each with the version before it, so that every delta is undone.
-const VERIFY_PAGE: usize = 64;
 /// Background work on an imported journal is done in steps of this length.
 const TEND_STEP: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -34,13 +31,6 @@ pub enum StorekeepingError {
     /// What was to be recorded could not be.
     #[error("{}", with_source(.0))]
     Record(#[from] RecordError),
-}
-
-fn with_source(error: &RecordError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }
 
 impl StorekeepingError {
@@ -72,6 +62,7 @@ impl StorekeepingError {
             Self::Record(RecordError::ImportUseless { .. }) => {
                 "check the format: one JSON object a line with ts, type, resource and object".to_owned()
             }
+            Self::Record(RecordError::Journal { source, .. } | RecordError::Append(source)) => store_hint(source),
             Self::Record(_) => "what was imported before is safe; an import that is run again adds nothing twice".to_owned(),
         }
     }
@@ -90,6 +81,12 @@ pub struct VerifiedSegment {
     pub damage: Vec<String>,
 }
 
+impl From<SegmentVerdict> for VerifiedSegment {
+    fn from(of: SegmentVerdict) -> Self {
+        Self { day: of.day, state: of.state.as_str().to_owned(), records: of.records, damage: of.damage }
+    }
+}
+
 /// What a verification found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verification {
@@ -101,86 +98,15 @@ pub struct Verification {
     pub segments: Vec<VerifiedSegment>,
 }
 
-/// Reads every record of every day whole, with the version before it, and the state of every object at the end of each day.
+/// Reads every record of every day and undoes every delta, beside a writer or without one. `progress` is told records done and in all.
 ///
 /// # Errors
 /// A journal that cannot be opened at all. Damage is no error but the answer.
 pub fn verify(dir: &Path, progress: Progress<'_>) -> Result<Verification, StorekeepingError> {
     let journal = SqliteJournal::open_read_only(dir)?;
-    let segments = journal.segments()?;
-    let positions = |segment: &SegmentSummary| segment.range.map_or(0, |range| range.last.0 + 1 - range.first.0);
-    let total: u64 = segments.iter().map(positions).sum();
-    let mut records = 0;
-    let mut verified: Vec<VerifiedSegment> = Vec::new();
-    for segment in &segments {
-        let mut one =
-            VerifiedSegment { day: segment.day.clone(), state: segment.state.as_str().to_owned(), records: 0, damage: Vec::new() };
-        let reported = journal.report().damaged.iter().filter(|damaged| damaged.day == segment.day);
-        one.damage.extend(reported.map(|damaged| damaged.reason.clone()));
-        if segment.state == SegmentState::Damaged && one.damage.is_empty() {
-            one.damage.push("it could not be read and was set aside".to_owned());
-        } else if let Some(range) = segment.range.filter(|_| segment.state != SegmentState::Damaged) {
-            verify_segment(&journal, segment, range, &mut one, &mut |read| progress(records + read, total));
-        }
-        records += one.records;
-        verified.push(one);
-    }
-    for damaged in &journal.report().damaged {
-        if !segments.iter().any(|segment| segment.day == damaged.day) {
-            let damage = vec![damaged.reason.clone()];
-            verified.push(VerifiedSegment { day: damaged.day.clone(), state: "damaged".to_owned(), records: 0, damage });
-        }
-    }
-    verified.sort_by(|left, right| left.day.cmp(&right.day));
-    progress(records, total);
-    Ok(Verification { sound: verified.iter().all(|segment| segment.damage.is_empty()), records, segments: verified })
-}
-
-fn verify_segment(
-    journal: &SqliteJournal,
-    segment: &SegmentSummary,
-    range: SeqRange,
-    one: &mut VerifiedSegment,
-    progress: &mut dyn FnMut(u64),
-) {
-    let filter = Filter { changes: true, marks: true, ..Filter::default() };
-    let mut query =
-        ReadQuery { range, filter, after: None, order: Order::Ascending, limit: VERIFY_PAGE, detail: BodyDetail::BodyAndPrevious };
-    loop {
-        match journal.read(&query) {
-            Ok(page) => {
-                one.records += page.records.len() as u64;
-                progress(one.records);
-                query.after = page.records.last().map(|recorded| recorded.record.seq());
-                if !page.more || query.after.is_none() {
-                    break;
-                }
-            }
-            Err(error) => {
-                one.damage.push(format!("after position {}: {error}", query.after.unwrap_or(range.first)));
-                return;
-            }
-        }
-    }
-    let expected = range.last.0 + 1 - range.first.0;
-    if one.records < expected {
-        one.damage.push(format!("{} of {expected} records are missing", expected - one.records));
-    }
-    let mut after = None;
-    loop {
-        match journal.objects(range.last, &Filter::changes(), after.as_ref(), VERIFY_PAGE, BodyDetail::Body) {
-            Ok(page) => {
-                after = page.objects.into_iter().last().map(|change| change.object);
-                if !page.more || after.is_none() {
-                    return;
-                }
-            }
-            Err(error) => {
-                one.damage.push(format!("the objects at the end of {}: {error}", segment.day));
-                return;
-            }
-        }
-    }
+    let segments: Vec<VerifiedSegment> = journal.verify(progress)?.into_iter().map(VerifiedSegment::from).collect();
+    let sound = segments.iter().all(|segment| segment.damage.is_empty());
+    Ok(Verification { sound, records: segments.iter().map(|segment| segment.records).sum(), segments })
 }
 
 /// Writes the whole journal as one stream, as of the moment this begins.

@@ -212,3 +212,31 @@ fn a_storm_is_told_in_a_digest_of_bounded_size() {
     let later: Timestamp = scenario.start.checked_add(SignedDuration::from_hours(1)).expect("time");
     assert!(watch.advance(later).is_empty(), "nothing changes by itself");
 }
+
+#[test]
+fn a_thousand_pods_that_fail_with_their_node_are_one_incident() {
+    const PODS: usize = 1_000;
+    let pod = |index: usize, ready: &str, now: &str| {
+        format!(
+            "- {{kind: Pod, metadata: {{name: pod-{index}, namespace: ns-{}}}, spec: {{nodeName: worker-1}}, status: {{phase: Running, \
+             conditions: [{{type: Ready, status: \"{ready}\"}}], containerStatuses: [{{name: a, ready: {now}, restartCount: 0, state: {{running: {{}}}}}}]}}}}\n",
+            index % 20
+        )
+    };
+    let node = |status: &str| {
+        format!("- {{kind: Node, metadata: {{name: worker-1}}, status: {{conditions: [{{type: Ready, status: \"{status}\"}}]}}}}\n")
+    };
+    let mut text = "guarantee: a node\n---\napply:\n".to_owned() + &node("True");
+    (0..PODS).for_each(|index| text.push_str(&pod(index, "True", "true")));
+    text.push_str("---\nat: +600s\napply:\n");
+    (0..PODS).for_each(|index| text.push_str(&pod(index, "False", "false")));
+    text.push_str(&node("Unknown"));
+    text.push_str("---\nat: +2000s\n");
+    let scenario = Scenario::parse(&text).expect("scenario");
+    let mut watch = Watch::new(DoctorSettings::default(), IncidentSettings::default());
+    records(&scenario).iter().for_each(|record| drop(watch.fold(record)));
+    watch.advance(scenario.end());
+    let told: Vec<(&str, &str, u64)> =
+        watch.incidents().iter().map(|incident| (incident.reason, incident.owner.name.as_str(), incident.count())).collect();
+    assert_eq!(told, [("NodeNotReady", "worker-1", PODS as u64 + 1)]);
+}

@@ -96,6 +96,7 @@ async fn act(verb: Verb, context: &mut Context<'_, '_>) -> Result<(), Failure> {
         Verb::History(flags) => verbs::history::run(&flags, context).await,
         Verb::Get(flags) => verbs::get::run(&flags, context).await,
         Verb::Diff(flags) => verbs::diff::run(&flags, context).await,
+        Verb::Monitor(flags) => verbs::monitor::run(&flags, context).await,
         Verb::Completions(flags) => verbs::about::completions(&flags, context),
         Verb::Version(flags) => verbs::about::version(&flags, context),
         Verb::Serve(flags) => verbs::serve::run(&flags, context).await,

@@ -1,9 +1,11 @@
-//! Records in, understanding out: which fields differ between two versions, and what we believe of a cluster at a time.
+//! Records in, understanding out: which fields differ between two versions, what we believe of a cluster at a time, and where a cluster is
+//! while it is being made.
 //!
 //! Pure: no clock, no randomness, no client; the same input gives the same bytes.
 
 mod diff;
 pub mod field;
+pub mod phases;
 mod snapshot;
 
 pub use diff::changed_fields;

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use proreus_model::{ClusterId, ResourceType, ResourceVersion, Seq, WatchScope};
 
-use crate::watch_state::WatchCondition;
+use crate::lag::LagHistogram;
+use crate::watch_words::WatchCondition;
 
 /// One watched resource type of one cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +97,8 @@ pub struct WriterStatus {
     pub append_micros_max: u64,
     /// Time from observation to durability of the last batch's oldest record, in milliseconds.
     pub lag_millis: u64,
+    /// From the arrival of each watched change to its durability.
+    pub lag: LagHistogram,
     /// Everything at or below is durable.
     pub watermark: Seq,
     /// Since when and why nothing is written at the moment, such as a full disk.

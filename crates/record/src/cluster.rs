@@ -73,7 +73,8 @@ struct Running {
 struct Watches {
     identity: Arc<Identity>,
     running: BTreeMap<(Group, Resource), Running>,
-    definitions: Arc<Notify>,
+    /// Told when the served types may be others than before.
+    types_changed: Arc<Notify>,
     removed: RemovedTypes,
 }
 
@@ -140,7 +141,7 @@ impl ClusterLoop {
         let mut watches = Watches {
             identity: identity.clone(),
             running: BTreeMap::new(),
-            definitions: Arc::new(Notify::new()),
+            types_changed: Arc::new(Notify::new()),
             removed: RemovedTypes::default(),
         };
         let outcome = self.keep(&mut watches).await;
@@ -192,7 +193,7 @@ impl ClusterLoop {
                 () = cancel.cancelled() => return Outcome::Cancelled,
                 () = watches.identity.changed.cancelled() => return Outcome::OtherCluster,
                 () = tokio::time::sleep(wait) => {}
-                () = watches.definitions.notified() => {
+                () = watches.types_changed.notified() => {
                     tokio::time::sleep(DEFINITIONS_SETTLE).await;
                     asks_again = true;
                 }
@@ -236,6 +237,7 @@ impl ClusterLoop {
                 self.shared.clock.now(),
             );
         }
+        let custom = self.custom_among(&wanted, watches, custom).await;
         for (key, chosen) in wanted {
             let former = watches.running.get(&key);
             let has_new_selection = former.is_some_and(|former| {
@@ -250,7 +252,7 @@ impl ClusterLoop {
                 former.end().await;
             }
             let lists_anew = has_new_selection || (is_first && self.shared.lists_anew);
-            let running = self.begin(watches, chosen, settings.clone(), lists_anew);
+            let running = self.begin(watches, chosen, settings.clone(), lists_anew, custom.contains(&key));
             watches.running.insert(key, running);
         }
         self.shared.board.cluster(&self.alias, self.shared.clock.now(), |status| {
@@ -261,7 +263,23 @@ impl ClusterLoop {
         });
     }
 
-    fn begin(&self, watches: &Watches, chosen: Chosen, settings: Arc<RecorderSettings>, lists_anew: bool) -> Running {
+    /// Which of the types that are to be watched anew come from definitions. Asked only where there are candidates; where the answer is
+    /// refused, recorded definitions must do.
+    async fn custom_among(
+        &self,
+        wanted: &BTreeMap<(Group, Resource), Chosen>,
+        watches: &Watches,
+        known: &BTreeSet<(Group, Resource)>,
+    ) -> BTreeSet<(Group, Resource)> {
+        // A definition's group always has a dot in it.
+        let is_candidate = |key: &(Group, Resource)| key.0.as_str().contains('.') && !watches.running.contains_key(key);
+        if !known.is_empty() || !wanted.keys().any(is_candidate) {
+            return known.clone();
+        }
+        self.custom_types().await.unwrap_or_default()
+    }
+
+    fn begin(&self, watches: &Watches, chosen: Chosen, settings: Arc<RecorderSettings>, lists_anew: bool, is_custom: bool) -> Running {
         let cancel = self.cancel.child_token();
         let cluster = watches.identity.cluster.clone();
         let intake = Intake::new(cluster, chosen.resource_type.clone(), self.shared.redactor.clone(), &settings.noise);
@@ -274,6 +292,7 @@ impl ClusterLoop {
             clock: self.shared.clock.clone(),
             cell,
             api: self.api.clone(),
+            is_custom,
         };
         let defines_types = matches!(chosen.resource_type.resource.as_str(), "customresourcedefinitions" | "apiservices");
         let start = StartWatch {
@@ -282,7 +301,8 @@ impl ClusterLoop {
             identity: watches.identity.clone(),
             settings: settings.clone(),
             lists: self.shared.lists.clone(),
-            definitions: defines_types.then(|| watches.definitions.clone()),
+            types_changed: watches.types_changed.clone(),
+            defines_types,
             cancel: cancel.clone(),
             lists_anew,
         };
@@ -364,7 +384,8 @@ struct StartWatch {
     identity: Arc<Identity>,
     settings: Arc<RecorderSettings>,
     lists: Arc<Semaphore>,
-    definitions: Option<Arc<Notify>>,
+    types_changed: Arc<Notify>,
+    defines_types: bool,
     cancel: CancellationToken,
     lists_anew: bool,
 }
@@ -395,7 +416,8 @@ impl StartWatch {
                 identity: self.identity.clone(),
                 settings: self.settings.clone(),
                 lists: self.lists.clone(),
-                definitions: self.definitions.clone(),
+                types_changed: self.types_changed.clone(),
+                defines_types: self.defines_types,
                 cancel: self.cancel.clone(),
             };
             let checkpoint = if std::mem::take(&mut lists_anew) { None } else { checkpoint };

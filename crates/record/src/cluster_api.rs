@@ -11,7 +11,7 @@ use proreus_model::ResourceType;
 use crate::envelope::{self, ApiStatus};
 use crate::json::{self, MAX_DEPTH};
 use crate::selection::Chosen;
-use crate::watch_state::Failure;
+use crate::watch_words::Failure;
 
 /// Longest wait for the head of a response. Lists of large types take seconds; the server's own limit is a minute.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(65);
@@ -186,13 +186,15 @@ pub(crate) fn collection(chosen: &Chosen) -> String {
     }
 }
 
-/// The path of one object.
-pub(crate) fn object(of: &ResourceType, id: &proreus_model::ObjectId) -> String {
+/// The request for the objects of a name: none or one. A list, because whoever may record may list, and `get` on everything would be a way
+/// into kubelets and pods.
+pub(crate) fn named(of: &ResourceType, id: &proreus_model::ObjectId) -> String {
     let base = base(of);
+    let field = encode(&format!("metadata.name={}", id.name.as_str()));
     if id.namespace.is_empty() {
-        format!("{base}/{}/{}", of.resource, encode(id.name.as_str()))
+        format!("{base}/{}?fieldSelector={field}", of.resource)
     } else {
-        format!("{base}/namespaces/{}/{}/{}", encode(id.namespace.as_str()), of.resource, encode(id.name.as_str()))
+        format!("{base}/namespaces/{}/{}?fieldSelector={field}", encode(id.namespace.as_str()), of.resource)
     }
 }
 

@@ -4,8 +4,9 @@
 //! guessed; an object without uid or name is refused, because it could not be told from another.
 
 use jiff::Timestamp;
-use proreus_model::{Manager, Name, Namespace, ResourceVersion, Uid};
+use proreus_model::{Name, Namespace, ResourceVersion, Uid};
 
+use crate::authorship::{self, ManagedEntry};
 use crate::json::{self, JsonError, MAX_DEPTH, Node};
 
 /// The kinds of watch events.
@@ -50,9 +51,8 @@ pub(crate) struct Metadata {
     pub(crate) generation: Option<i64>,
     pub(crate) created: Option<Timestamp>,
     pub(crate) deleted: Option<Timestamp>,
-    /// Manager and time of the newest entry of `managedFields`.
-    pub(crate) manager: Option<Manager>,
-    pub(crate) managed_at: Option<Timestamp>,
+    /// The newest entries of `managedFields`: one, or several of one second.
+    pub(crate) managed: Vec<ManagedEntry>,
 }
 
 /// Parses a line of a watch stream.
@@ -101,7 +101,6 @@ pub(crate) fn api_status(object: &Node<'_>) -> ApiStatus {
 pub(crate) fn metadata(object: &Node<'_>) -> Result<Metadata, &'static str> {
     let text = |field: &str| object.text_at(&["metadata", field]).filter(|text| !text.is_empty());
     let time = |field: &str| text(field).and_then(|text| text.parse().ok());
-    let newest = newest_managed_entry(object);
     Ok(Metadata {
         uid: text("uid").ok_or("metadata.uid")?.into(),
         name: text("name").ok_or("metadata.name")?.into(),
@@ -110,21 +109,8 @@ pub(crate) fn metadata(object: &Node<'_>) -> Result<Metadata, &'static str> {
         generation: object.get("metadata").and_then(|metadata| metadata.get("generation")).and_then(Node::as_i64),
         created: time("creationTimestamp"),
         deleted: time("deletionTimestamp"),
-        manager: newest.as_ref().map(|(_, manager)| Manager::from(*manager)),
-        managed_at: newest.as_ref().map(|(at, _)| *at),
+        managed: authorship::newest_entries(object),
     })
-}
-
-fn newest_managed_entry<'n>(object: &'n Node<'_>) -> Option<(Timestamp, &'n str)> {
-    let entries = object.get("metadata")?.get("managedFields")?.items();
-    entries
-        .iter()
-        .filter_map(|entry| {
-            let at: Timestamp = entry.text_at(&["time"])?.parse().ok()?;
-            Some((at, entry.text_at(&["manager"])?))
-        })
-        // Of equal times the later entry counts: the server appends, and the times have seconds only.
-        .max_by_key(|(at, _)| *at)
 }
 
 /// The uid of the object that an Event speaks of, in either API's shape.
@@ -154,7 +140,7 @@ mod tests {
         assert_eq!(
             format!("{metadata:?}"),
             "Metadata { uid: \"u1\", name: \"web\", namespace: \"shop\", resource_version: \"12\", generation: Some(3), \
-             created: Some(2026-11-21T10:00:00Z), deleted: None, manager: Some(\"kubelet\"), managed_at: Some(2026-11-21T10:00:09Z) }"
+             created: Some(2026-11-21T10:00:00Z), deleted: None, managed: [ManagedEntry { at: 2026-11-21T10:00:09Z, manager: \"kubelet\", subresource: \"\" }] }"
         );
     }
 

@@ -11,6 +11,7 @@ use proreus_model::{ClusterId, Group, ObjectId, Origin, Record, Resource, Resour
 use proreus_store::{Batch, Journal, StoreError, WriterEpoch};
 
 use crate::RecordError;
+use crate::authorship::Touched;
 use crate::cutter::MAX_LINE_BYTES;
 use crate::intake::{Circumstance, Intake, Observed};
 use crate::json::{self, MAX_DEPTH, Node};
@@ -216,7 +217,7 @@ impl Import<'_> {
                 version: &observed.metadata.resource_version,
                 print: observed.print,
             };
-            let verb = match known.see(&seen) {
+            let (verb, touched) = match known.see(&seen) {
                 Verdict::Recorded => {
                     self.report.repeated += 1;
                     return Ok(());
@@ -225,8 +226,8 @@ impl Import<'_> {
                     self.report.noise += 1;
                     return Ok(());
                 }
-                Verdict::New => Verb::Create,
-                Verdict::Changed { .. } => Verb::Update,
+                Verdict::New => (Verb::Create, Touched::AllButStatus),
+                Verdict::Changed { touched, .. } => (Verb::Update, touched),
                 Verdict::NeedsContent => {
                     let recorded = self.journal.state(&intake.object_id(observed), self.journal.watermark())?;
                     known.learn(observed.slot, recorded.and_then(|change| change.body).and_then(|body| intake.print_of_recorded(&body)));
@@ -237,7 +238,7 @@ impl Import<'_> {
                     continue;
                 }
             };
-            self.add(intake, observed, verb, at);
+            self.add(intake, observed, (verb, touched), at);
             return Ok(());
         }
     }
@@ -250,7 +251,7 @@ impl Import<'_> {
             self.report.repeated += 1;
         } else {
             known.forget(observed.slot);
-            self.add(intake, observed, Verb::Delete, at);
+            self.add(intake, observed, (Verb::Delete, Touched::Unknown), at);
         }
         Ok(())
     }
@@ -268,9 +269,9 @@ impl Import<'_> {
         Ok(())
     }
 
-    fn add(&mut self, intake: &Intake, observed: &Observed, verb: Verb, at: Timestamp) {
+    fn add(&mut self, intake: &Intake, observed: &Observed, (verb, touched): (Verb, Touched), at: Timestamp) {
         self.held += observed.body.len();
-        let how = Circumstance { verb, origin: Origin::Watch, gap: None, at };
+        let how = Circumstance { verb, origin: Origin::Watch, gap: None, touched, at };
         self.batch.records.push(Record::Change(intake.change(observed, how)));
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use proreus_model::{ApiVersion, Change, ClusterId, Gap, ObjectId, Origin, ResourceType, Seq, Uid, Verb, WatchScope};
 
+use crate::authorship::{self, Touched};
 use crate::envelope::{self, Metadata};
 use crate::json::{self, JsonError, MAX_DEPTH, Node};
 use crate::known::Slot;
@@ -53,6 +54,8 @@ pub(crate) struct Circumstance {
     pub(crate) verb: Verb,
     pub(crate) origin: Origin,
     pub(crate) gap: Option<Gap>,
+    /// Which part differs from the version recorded before.
+    pub(crate) touched: Touched,
     pub(crate) at: Timestamp,
 }
 
@@ -116,10 +119,12 @@ impl Intake {
     /// The change that an observed object makes.
     pub(crate) fn change(&self, seen: &Observed, how: Circumstance) -> Change {
         let metadata = &seen.metadata;
+        let author = authorship::author(&metadata.managed, how.touched);
+        let managed_at = author.map(|entry| entry.at);
         let event_time = match how.verb {
             Verb::Create => metadata.created,
-            Verb::Update => metadata.managed_at,
-            Verb::Delete => metadata.deleted.or(metadata.managed_at),
+            Verb::Update => managed_at,
+            Verb::Delete => metadata.deleted.or(managed_at),
         };
         Change {
             seq: Seq(0),
@@ -133,7 +138,7 @@ impl Intake {
             resource: self.resource_type.resource.clone(),
             resource_version: metadata.resource_version.clone(),
             generation: metadata.generation,
-            manager: metadata.manager.clone(),
+            manager: author.map(|entry| entry.manager.clone()),
             regarding: seen.regarding.clone(),
             body: Some(seen.body.clone()),
         }

@@ -1,6 +1,6 @@
 //! What we last recorded of each living object of one resource type, and what a new sight of one means.
 //!
-//! Holds fingerprints only, some 60 bytes an object: names, versions and contents are compared for equality, nothing more. Invariant:
+//! Holds fingerprints only, some 70 bytes an object: names, versions and contents are compared for equality, nothing more. Invariant:
 //! an entry says the same as the journal's head of that object, once the queue in between is written.
 
 use std::collections::HashMap;
@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use proreus_model::{Name, Namespace, ResourceVersion, Uid};
 use sha2::{Digest, Sha256};
 
+use crate::authorship::Touched;
 use crate::noise::Print;
 
 /// Fingerprint of `namespace/name`: one object of a type lives under a name at a time.
@@ -18,6 +19,14 @@ impl Slot {
     pub(crate) fn of(namespace: &Namespace, name: &Name) -> Self {
         // `/` is in no name and no namespace.
         Self(digest(&[namespace.as_str().as_bytes(), b"/", name.as_str().as_bytes()]))
+    }
+}
+
+fn touched(former: Content, now: Print) -> Touched {
+    match former {
+        Content::Print(former) if former.rest == now.rest => Touched::StatusOnly,
+        Content::Print(former) if former.status == now.status => Touched::AllButStatus,
+        Content::Print(_) | Content::Unlearned | Content::Absent => Touched::Unknown,
     }
 }
 
@@ -32,12 +41,21 @@ fn short(text: &str) -> u64 {
     (digest(&[text.as_bytes()]) >> 64) as u64
 }
 
+/// What is known of a recorded content.
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    /// An earlier process recorded it, and it was not looked at yet.
+    Unlearned,
+    /// It was looked for and is not there; it differs from all.
+    Absent,
+    Print(Print),
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     uid: u64,
     version: u64,
-    /// 0 when the content was recorded by an earlier process and not looked at yet.
-    content: u64,
+    content: Content,
     /// The listing in which it was last seen.
     listing: u32,
     /// It does not match the label selector any more; what happened since is not known.
@@ -75,6 +93,8 @@ pub(crate) enum Verdict {
     Changed {
         /// It was out of sight for a while.
         had_left: bool,
+        /// Which part differs from the recorded version, where that is known.
+        touched: Touched,
     },
     /// Another object lived under this name; it must be gone.
     Replaced,
@@ -110,15 +130,20 @@ impl Known {
     pub(crate) fn remember(&mut self, slot: Slot, uid: &Uid, version: &ResourceVersion) {
         self.entries.insert(
             slot,
-            Entry { uid: short(uid.as_str()), version: short(version.as_str()), content: 0, listing: self.listing, has_left: false },
+            Entry {
+                uid: short(uid.as_str()),
+                version: short(version.as_str()),
+                content: Content::Unlearned,
+                listing: self.listing,
+                has_left: false,
+            },
         );
     }
 
     /// Enters the print of the recorded content.
     pub(crate) fn learn(&mut self, slot: Slot, recorded: Option<Print>) {
         if let Some(entry) = self.entries.get_mut(&slot) {
-            // A content that is not there differs from all.
-            entry.content = recorded.map_or(1, |print| print.0);
+            entry.content = recorded.map_or(Content::Absent, Content::Print);
         }
     }
 
@@ -140,7 +165,7 @@ impl Known {
     /// Judges a sight and notes it. After `Replaced` the old one is forgotten, after `NeedsContent` nothing is noted: ask again.
     pub(crate) fn see(&mut self, seen: &Seen<'_>) -> Verdict {
         let (uid, version) = (short(seen.uid.as_str()), short(seen.version.as_str()));
-        let fresh = Entry { uid, version, content: seen.print.0, listing: self.listing, has_left: false };
+        let fresh = Entry { uid, version, content: Content::Print(seen.print), listing: self.listing, has_left: false };
         let Some(entry) = self.entries.get_mut(&seen.slot) else {
             self.entries.insert(seen.slot, fresh);
             return Verdict::New;
@@ -153,15 +178,19 @@ impl Known {
         if entry.version == version {
             entry.listing = self.listing;
             entry.has_left = false;
-            entry.content = seen.print.0;
+            entry.content = Content::Print(seen.print);
             return Verdict::Recorded;
         }
-        if self.drop_noise && entry.content == 0 {
+        if self.drop_noise && matches!(entry.content, Content::Unlearned) {
             return Verdict::NeedsContent;
         }
-        let says_nothing_new = self.drop_noise && entry.content == seen.print.0;
-        *entry = fresh;
-        if says_nothing_new { Verdict::Noise } else { Verdict::Changed { had_left } }
+        let former = std::mem::replace(entry, fresh).content;
+        let says_nothing_new = matches!(former, Content::Print(former) if former == seen.print);
+        if self.drop_noise && says_nothing_new {
+            Verdict::Noise
+        } else {
+            Verdict::Changed { had_left, touched: touched(former, seen.print) }
+        }
     }
 
     /// Judges the end of an object without noting it.
@@ -191,6 +220,12 @@ impl Known {
 mod tests {
     use super::*;
 
+    /// Reads `rest` or `rest+status`.
+    fn print(text: &str) -> Option<Print> {
+        let (rest, status) = text.split_once('+').unwrap_or((text, "0"));
+        Some(Print { rest: rest.parse().ok()?, status: status.parse().ok()? })
+    }
+
     /// Runs sights `name/uid/version/print`, `list`, `old name/uid/version`, `learn name print`, `end name/uid`, `leave name`, and gives
     /// one word for each.
     fn run(drop_noise: bool, steps: &[&str]) -> Vec<String> {
@@ -203,18 +238,18 @@ mod tests {
                 ["list"] => known.begin_listing(),
                 ["absent"] => said.push(format!("absent {}", known.absent().len())),
                 ["old", name, uid, version] => known.remember(slot(name), &(*uid).into(), &(*version).into()),
-                ["learn", name, print] => known.learn(slot(name), print.parse().ok().map(Print)),
+                ["learn", name, content] => known.learn(slot(name), print(content)),
                 ["end", name, uid] => said.push(format!("{:?}", known.ending(slot(name), &(*uid).into()))),
                 ["leave", name] => known.leave(slot(name)),
-                [name, uid, version, print] => said.push(format!(
-                    "{:?}",
-                    known.see(&Seen {
-                        slot: slot(name),
-                        uid: &(*uid).into(),
-                        version: &(*version).into(),
-                        print: Print(print.parse().unwrap_or(9)),
-                    })
-                )),
+                [name, uid, version, content] => {
+                    let (uid, version) = ((*uid).into(), (*version).into());
+                    let print = print(content).unwrap_or(Print { rest: 9, status: 9 });
+                    said.push(match known.see(&Seen { slot: slot(name), uid: &uid, version: &version, print }) {
+                        Verdict::Changed { had_left: false, touched } => format!("Changed {touched:?}"),
+                        Verdict::Changed { had_left: true, touched } => format!("Changed {touched:?}, had left"),
+                        other => format!("{other:?}"),
+                    });
+                }
                 other => said.push(format!("not a step: {other:?}")),
             }
         }
@@ -223,27 +258,33 @@ mod tests {
 
     #[test]
     fn a_version_is_new_changed_or_recorded() {
-        assert_eq!(
-            run(true, &["a/u/1/5", "a/u/1/5", "a/u/2/6", "a/u/2/6"]),
-            ["New", "Recorded", "Changed { had_left: false }", "Recorded"]
-        );
+        assert_eq!(run(true, &["a/u/1/5", "a/u/1/5", "a/u/2/6", "a/u/2/6"]), ["New", "Recorded", "Changed AllButStatus", "Recorded"]);
     }
 
     #[test]
     fn an_update_with_the_same_print_is_noise_until_something_changes() {
         assert_eq!(
             run(true, &["a/u/1/5", "a/u/2/5", "a/u/3/6", "a/u/4/5"]),
-            ["New", "Noise", "Changed { had_left: false }", "Changed { had_left: false }"]
+            ["New", "Noise", "Changed AllButStatus", "Changed AllButStatus"]
         );
-        assert_eq!(run(false, &["a/u/1/5", "a/u/2/5"]), ["New", "Changed { had_left: false }"]);
+        assert_eq!(run(false, &["a/u/1/5", "a/u/2/5"]), ["New", "Changed StatusOnly"]);
     }
 
     #[test]
     fn what_an_earlier_process_recorded_is_looked_at_before_it_is_judged() {
         assert_eq!(run(true, &["old a/u/1", "a/u/1/5"]), ["Recorded"]);
         assert_eq!(run(true, &["old a/u/1", "a/u/2/5", "learn a 5", "a/u/2/5"]), ["NeedsContent", "Noise"]);
-        assert_eq!(run(true, &["old a/u/1", "a/u/2/5", "learn a 4", "a/u/2/5"]), ["NeedsContent", "Changed { had_left: false }"]);
-        assert_eq!(run(true, &["old a/u/1", "a/u/2/5", "learn a none", "a/u/2/5"]), ["NeedsContent", "Changed { had_left: false }"]);
+        assert_eq!(run(true, &["old a/u/1", "a/u/2/5", "learn a 4", "a/u/2/5"]), ["NeedsContent", "Changed AllButStatus"]);
+        assert_eq!(run(true, &["old a/u/1", "a/u/2/5", "learn a none", "a/u/2/5"]), ["NeedsContent", "Changed Unknown"]);
+        assert_eq!(run(false, &["old a/u/1", "a/u/2/5"]), ["Changed Unknown"]);
+    }
+
+    #[test]
+    fn knows_which_part_of_an_object_changed() {
+        assert_eq!(
+            run(true, &["a/u/1/5+1", "a/u/2/5+2", "a/u/3/6+2", "a/u/4/7+3"]),
+            ["New", "Changed StatusOnly", "Changed AllButStatus", "Changed Unknown"]
+        );
     }
 
     #[test]
@@ -258,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_left_the_selection_is_not_absent_and_comes_back_as_a_change() {
-        assert_eq!(run(true, &["a/u/1/5", "list", "leave a", "absent", "a/u/3/6"]), ["New", "absent 0", "Changed { had_left: true }"]);
+        assert_eq!(run(true, &["a/u/1/5", "list", "leave a", "absent", "a/u/3/6"]), ["New", "absent 0", "Changed AllButStatus, had left"]);
     }
 
     #[test]

@@ -4,17 +4,20 @@
 //! watch, or by the absence in a whole list, confirmed by a question where the list did not show everything.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Clock, Gap, Mark, MarkKind, ObjectId, Origin, Record, ResourceVersion, Seq, Uid, Verb};
 use proreus_store::{Checkpoint, Head, Journal, StoreError};
 
+use crate::authorship::Touched;
 use crate::board::WatchCell;
 use crate::cluster_api::{self, ApiError, ClusterApi};
 use crate::intake::{Circumstance, Intake, Observed, Refusal};
-use crate::json::{self, MAX_DEPTH};
+use crate::json::{self, MAX_DEPTH, Node};
 use crate::known::{Ending, Known, Seen, Sight, Slot, Verdict};
 use crate::queue::{Closed, Entry, Queue};
+use crate::removed;
 use crate::selection::Chosen;
 
 /// A refusal is marked at once, further ones at most this often, with their count.
@@ -23,7 +26,7 @@ const REFUSED_MARK_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 /// Metadata of one object.
 const METADATA_BYTES: usize = 4 * 1024 * 1024;
 
-const ACCEPT_METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+const ACCEPT_METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// Why a watch cannot go on.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ pub(crate) struct Ledger {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cell: Arc<WatchCell>,
     pub(crate) api: ClusterApi,
+    is_custom: bool,
     known: Known,
     /// Something of this scope was recorded as complete before: what a list shows anew was created while nobody looked.
     was_synced: bool,
@@ -80,6 +84,8 @@ pub(crate) struct LedgerParts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cell: Arc<WatchCell>,
     pub(crate) api: ClusterApi,
+    /// The type comes from a definition in the cluster.
+    pub(crate) is_custom: bool,
 }
 
 /// Runs a question to the journal on a thread that may block.
@@ -111,7 +117,7 @@ impl Ledger {
         for head in heads.iter().filter(|head| parts.chosen.namespaces.admits(&head.object.namespace)) {
             known.remember(slot_of(head), &head.object.uid, &head.resource_version);
         }
-        let LedgerParts { intake, chosen, journal, queue, clock, cell, api } = parts;
+        let LedgerParts { intake, chosen, journal, queue, clock, cell, api, is_custom } = parts;
         let ledger = Self {
             intake,
             chosen,
@@ -120,6 +126,7 @@ impl Ledger {
             clock,
             cell,
             api,
+            is_custom,
             known,
             was_synced,
             certain_at: checkpoint.as_ref().map(|checkpoint| checkpoint.at),
@@ -158,7 +165,7 @@ impl Ledger {
                 Verdict::Recorded => self.cell.count(|counters| counters.repeated += 1),
                 Verdict::Noise => self.cell.count(|counters| counters.noise += 1),
                 Verdict::New => self.create(sight, &observed).await,
-                Verdict::Changed { had_left } => self.update(sight, had_left, &observed).await?,
+                Verdict::Changed { had_left, touched } => self.update(sight, had_left, touched, &observed).await?,
                 Verdict::NeedsContent => {
                     self.learn(&observed).await?;
                     continue;
@@ -207,7 +214,7 @@ impl Ledger {
             }
         }
         self.known.forget(slot);
-        let how = Circumstance { verb: Verb::Delete, origin: Origin::Watch, gap: None, at: self.clock.now() };
+        let how = Circumstance { verb: Verb::Delete, origin: Origin::Watch, gap: None, touched: Touched::Unknown, at: self.clock.now() };
         self.hold(&observed, how);
         Ok(())
     }
@@ -276,7 +283,11 @@ impl Ledger {
 
     /// Records a mark about this scope.
     pub(crate) async fn mark(&mut self, kind: MarkKind, reason: String) -> Result<(), LedgerError> {
-        let mark = self.new_mark(kind, reason, serde_json::Value::Null);
+        let detail = match kind {
+            MarkKind::WatchStarted if self.is_custom => removed::definition_detail(&self.intake.scope()),
+            _ => serde_json::Value::Null,
+        };
+        let mark = self.new_mark(kind, reason, detail);
         Ok(self.queue.push(Entry::mark(mark)).await?)
     }
 
@@ -325,10 +336,12 @@ impl Ledger {
 
     fn hold(&mut self, observed: &Observed, how: Circumstance) {
         self.cell.count(|counters| counters.recorded += 1);
+        let arrived_at = (how.origin == Origin::Watch).then(Instant::now);
         let change = self.intake.change(observed, how);
         self.held.push(Entry {
             record: Some(Record::Change(change)),
             slot: Some(observed.slot),
+            arrived_at,
             cell: Some(self.cell.clone()),
             ..Entry::default()
         });
@@ -341,10 +354,10 @@ impl Ledger {
             Sight::Listed if self.was_synced => (Origin::Relist, self.certain_at.map(|from| Gap { from: from.min(at), to: at })),
             Sight::Listed => (Origin::Snapshot, None),
         };
-        self.hold(observed, Circumstance { verb: Verb::Create, origin, gap, at });
+        self.hold(observed, Circumstance { verb: Verb::Create, origin, gap, touched: Touched::AllButStatus, at });
     }
 
-    async fn update(&mut self, sight: Sight, had_left: bool, observed: &Observed) -> Result<(), LedgerError> {
+    async fn update(&mut self, sight: Sight, had_left: bool, touched: Touched, observed: &Observed) -> Result<(), LedgerError> {
         let at = self.clock.now();
         let (origin, gap) = match sight {
             Sight::Watched if !had_left => (Origin::Watch, None),
@@ -353,7 +366,7 @@ impl Ledger {
         if gap.is_some() {
             self.cell.count(|counters| counters.gaps += 1);
         }
-        self.hold(observed, Circumstance { verb: Verb::Update, origin, gap, at });
+        self.hold(observed, Circumstance { verb: Verb::Update, origin, gap, touched, at });
         Ok(())
     }
 
@@ -426,13 +439,19 @@ impl Ledger {
 
     /// Asks the server whether this very object lives.
     async fn presence(&self, object: &ObjectId) -> Presence {
-        let path = cluster_api::object(&self.chosen.resource_type, object);
+        let path = cluster_api::named(&self.chosen.resource_type, object);
         match self.api.document(&path, ACCEPT_METADATA, METADATA_BYTES).await {
             Ok(document) => match json::parse(&document, MAX_DEPTH) {
-                Ok(found) if found.text_at(&["metadata", "uid"]) == Some(object.uid.as_str()) => Presence::Alive,
-                Ok(_) => Presence::Gone,
+                Ok(found) => match found.get("items") {
+                    Some(Node::List(items)) if items.iter().any(|item| item.text_at(&["metadata", "uid"]) == Some(object.uid.as_str())) => {
+                        Presence::Alive
+                    }
+                    Some(Node::List(_)) => Presence::Gone,
+                    _ => Presence::Unclear("the answer is no list".to_owned()),
+                },
                 Err(error) => Presence::Unclear(error.to_string()),
             },
+            // The type itself is gone, and so is everything of it.
             Err(ApiError::Answer { code: 404, .. }) => Presence::Gone,
             Err(error) => Presence::Unclear(error.to_string()),
         }
@@ -449,7 +468,7 @@ fn slot_of(head: &Head) -> Slot {
 
 fn has_synced_mark(journal: &dyn Journal, scope: &proreus_model::WatchScope) -> Result<bool, StoreError> {
     let query = proreus_store::ReadQuery {
-        range: proreus_model::SeqRange { first: Seq(1), last: journal.watermark() },
+        range: proreus_model::SeqRange { first: Seq(0), last: journal.watermark() },
         filter: proreus_model::Filter {
             clusters: vec![scope.cluster.clone()],
             groups: vec![scope.group.clone()],

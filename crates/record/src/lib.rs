@@ -8,6 +8,8 @@ mod json;
 mod cutter;
 mod envelope;
 
+mod authorship;
+
 mod facts;
 mod redact;
 mod redaction_key;
@@ -20,11 +22,13 @@ mod intake;
 
 mod backoff;
 mod watch_state;
+mod watch_words;
 
 mod discovery;
 mod selection;
 
 mod board;
+mod lag;
 mod queue;
 mod settings;
 mod writer;
@@ -49,10 +53,11 @@ pub use cutter::MAX_OBJECT_BYTES;
 pub use error::RecordError;
 pub use import::{ImportOptions, ImportProgress, ImportReport, import_watch_jsonl};
 pub use json::{JsonError, MAX_DEPTH};
+pub use lag::LagHistogram;
 pub use noise::{NoisePath, NoisePathError, NoisePolicy, NoiseRule};
 pub use recorder::{Recorder, RecorderHandle, RecorderInputs};
 pub use redact::{RedactionSettings, Redactor};
 pub use redaction_key::{KEY_BYTES, KeyOrigin, RedactionKey};
 pub use selection::{ExactType, Selection, TypePattern, TypePatternError};
 pub use settings::RecorderSettings;
-pub use watch_state::WatchCondition;
+pub use watch_words::WatchCondition;

@@ -9,9 +9,14 @@ use sha2::{Digest, Sha256};
 
 use crate::json::Node;
 
-/// A hash over what an object says, noise left out. Compared only between versions of one object, where 64 bits are plenty.
+/// A hash over what an object says, noise left out, in two parts. Compared only between versions of one object, where 64 bits are plenty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Print(pub(crate) u64);
+pub(crate) struct Print {
+    /// Of all but `status`. Never zero, which means "not known" where prints are kept.
+    pub(crate) rest: u64,
+    /// Of `status`; zero without one.
+    pub(crate) status: u64,
+}
 
 /// Fields that are noise in some types.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,15 +150,29 @@ pub(crate) struct NoiseFilter {
 impl NoiseFilter {
     /// The print of a canonical, redacted object.
     pub(crate) fn print(&self, object: &Node<'_>) -> Print {
-        let mut hasher = Sha256::new();
+        let (mut rest, mut status) = (Sha256::new(), None);
         let active: Vec<&[Step]> = self.paths.iter().map(Vec::as_slice).collect();
-        hash(object, &active, &mut hasher);
-        let digest = hasher.finalize();
-        let mut first = [0; 8];
-        first.iter_mut().zip(digest.iter()).for_each(|(to, from)| *to = *from);
-        // Zero means "not known" where prints are kept.
-        Print(u64::from_be_bytes(first).max(1))
+        match object {
+            Node::Map(members) => {
+                for (key, value) in members {
+                    if *key == STATUS {
+                        hash_member(key, value, &active, status.get_or_insert_with(Sha256::new));
+                    } else {
+                        hash_member(key, value, &active, &mut rest);
+                    }
+                }
+            }
+            // No object, but a hash needs no opinion.
+            Node::Null | Node::Bool(_) | Node::Number(_) | Node::Text(_) | Node::List(_) => hash(object, &active, &mut rest),
+        }
+        Print { rest: half(rest).max(1), status: status.map_or(0, half) }
     }
+}
+
+const STATUS: &str = "status";
+
+fn half(hasher: Sha256) -> u64 {
+    hasher.finalize().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 
 /// Hashes a value; `active` are the rests of the noise paths that lead into it.
@@ -161,21 +180,7 @@ fn hash(node: &Node<'_>, active: &[&[Step]], hasher: &mut Sha256) {
     match node {
         Node::Map(members) => {
             hasher.update(b"{");
-            for (key, value) in members {
-                let below: Vec<&[Step]> = active
-                    .iter()
-                    .filter(|path| matches!(path.first(), Some(Step::Key(step)) if **step == **key))
-                    .map(|path| path.get(1..).unwrap_or_default())
-                    .collect();
-                if below.iter().any(|rest| rest.is_empty()) {
-                    continue;
-                }
-                hash_text(key, hasher);
-                match value {
-                    Node::Text(record) if *key == LEADER_ANNOTATION => hash_text(&holder(record), hasher),
-                    _ => hash(value, &below, hasher),
-                }
-            }
+            members.iter().for_each(|(key, value)| hash_member(key, value, active, hasher));
             hasher.update(b"}");
         }
         Node::List(items) => {
@@ -196,6 +201,22 @@ fn hash(node: &Node<'_>, active: &[&[Step]], hasher: &mut Sha256) {
         Node::Bool(true) => hasher.update(b"t"),
         Node::Bool(false) => hasher.update(b"f"),
         Node::Null => hasher.update(b"n"),
+    }
+}
+
+fn hash_member(key: &str, value: &Node<'_>, active: &[&[Step]], hasher: &mut Sha256) {
+    let below: Vec<&[Step]> = active
+        .iter()
+        .filter(|path| matches!(path.first(), Some(Step::Key(step)) if step == key))
+        .map(|path| path.get(1..).unwrap_or_default())
+        .collect();
+    if below.iter().any(|rest| rest.is_empty()) {
+        return;
+    }
+    hash_text(key, hasher);
+    match value {
+        Node::Text(record) if key == LEADER_ANNOTATION => hash_text(&holder(record), hasher),
+        _ => hash(value, &below, hasher),
     }
 }
 
@@ -264,6 +285,19 @@ mod tests {
             |load: u32, replicas: u32| format!(r#"{{"status":{{"currentMetrics":[{{"v":{load}}}],"currentReplicas":{replicas}}}}}"#);
         assert!(is_noise("autoscaling", "horizontalpodautoscalers", &scaler(1, 2), &scaler(9, 2)));
         assert!(!is_noise("autoscaling", "horizontalpodautoscalers", &scaler(1, 2), &scaler(1, 3)));
+    }
+
+    #[test]
+    fn tells_a_change_of_status_from_one_beside_it() {
+        let filter = NoisePolicy::default().filter(&"".into(), &"pods".into());
+        let print = |text: &str| filter.print(&parse(text.as_bytes(), MAX_DEPTH).unwrap());
+        let before = print(r#"{"spec":{"a":1},"status":{"b":1}}"#);
+        let status = print(r#"{"spec":{"a":1},"status":{"b":2}}"#);
+        let spec = print(r#"{"spec":{"a":2},"status":{"b":1}}"#);
+        assert!(before.rest == status.rest && before.status != status.status);
+        assert!(before.rest != spec.rest && before.status == spec.status);
+        assert_eq!(print(r#"{"spec":{"a":1}}"#).status, 0);
+        assert_ne!(print(r#"{"status":{}}"#).status, 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use proreus_model::{Change, Gap, Mark, MarkKind, Origin, Record, ResourceVersion, Seq, Verb, WatchScope};
@@ -36,6 +36,8 @@ pub(crate) struct Entry {
     pub(crate) reached: Option<ResourceVersion>,
     /// The object of the change: later versions may take its place.
     pub(crate) slot: Option<Slot>,
+    /// When a watch told it.
+    pub(crate) arrived_at: Option<Instant>,
     /// The watch it comes from.
     pub(crate) cell: Option<Arc<WatchCell>>,
     /// Told when everything up to here is durable.

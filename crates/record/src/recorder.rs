@@ -243,7 +243,7 @@ fn print(value: &impl std::fmt::Debug) -> String {
 /// The newest configuration mark.
 fn configuration_in_force(journal: &dyn Journal) -> Result<Option<InForce>, proreus_store::StoreError> {
     let query = ReadQuery {
-        range: SeqRange { first: Seq(1), last: journal.watermark() },
+        range: SeqRange { first: Seq(0), last: journal.watermark() },
         filter: Filter { mark_kinds: vec![MarkKind::ConfigChanged], ..Filter::marks() },
         after: None,
         order: Order::Descending,

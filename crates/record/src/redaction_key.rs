@@ -75,7 +75,10 @@ impl RedactionKey {
         if found.permissions().mode() & 0o007 != 0 {
             return Err(key_file(
                 path,
-                format!("mode {:03o} lets others read it, run chmod 600 on it", found.permissions().mode() & 0o777),
+                format!(
+                    "mode {:03o} lets others read it, run chmod 600 on it, or give the volume of a mounted Secret `defaultMode: 0440`",
+                    found.permissions().mode() & 0o777
+                ),
             ));
         }
         if found.len() != KEY_BYTES as u64 {
@@ -191,6 +194,24 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"short");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(RedactionKey::load_or_create(&path).unwrap_err().to_string().contains("chmod 600"));
+    }
+
+    #[test]
+    fn a_mounted_secret_is_read_through_its_links_with_the_modes_that_fs_group_gives() {
+        // As the kubelet mounts it: the name leads to `..data/name`, and that to a folder with the moment in its name.
+        let dir = tempfile::tempdir().unwrap();
+        let moment = dir.path().join("..2026_11_21");
+        fs::create_dir(&moment).unwrap();
+        let held = moment.join("redaction.key");
+        fs::write(&held, [7; KEY_BYTES]).unwrap();
+        std::os::unix::fs::symlink("..2026_11_21", dir.path().join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/redaction.key", dir.path().join("redaction.key")).unwrap();
+        // 0440: defaultMode with a group; 0640 and 0660: what fsGroup makes of 0600 in a Secret and in a data volume.
+        for mode in [0o400, 0o440, 0o600, 0o640, 0o660] {
+            fs::set_permissions(&held, fs::Permissions::from_mode(mode)).unwrap();
+            let (read, origin) = RedactionKey::load_or_create(&dir.path().join("redaction.key")).unwrap();
+            assert_eq!((origin, read.id()), (KeyOrigin::Loaded, key(7).id()), "mode {mode:o}");
+        }
     }
 
     #[test]

@@ -20,7 +20,8 @@ use crate::json::{self, MAX_DEPTH};
 use crate::known::Sight;
 use crate::ledger::{Ledger, LedgerError};
 use crate::settings::RecorderSettings;
-use crate::watch_state::{Counted, Effect, Failure, Input, Next, WatchCondition, WatchState};
+use crate::watch_state::WatchState;
+use crate::watch_words::{Counted, Effect, Failure, Input, Next, WatchCondition};
 
 /// A stream that gave nothing for this long is read to its end as of now.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
@@ -50,8 +51,10 @@ pub(crate) struct ScopeWatch {
     pub(crate) settings: Arc<RecorderSettings>,
     /// Permits for lists, shared by all watches.
     pub(crate) lists: Arc<Semaphore>,
-    /// Told when a definition of types changed, where this type is one of definitions.
-    pub(crate) definitions: Option<Arc<Notify>>,
+    /// Told when the served types may be others than before.
+    pub(crate) types_changed: Arc<Notify>,
+    /// Its objects define types.
+    pub(crate) defines_types: bool,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -102,7 +105,12 @@ impl Driver {
         let mut input = Input::Start { checkpoint };
         loop {
             self.has_failed = matches!(input, Input::Failed(_) | Input::Silent) || (self.has_failed && input == Input::Waited);
+            let is_not_served = matches!(input, Input::Failed(Failure::NotServed(_)));
             let effects = state.step(input, self.watch.ledger.clock.now(), rand::random());
+            // Once, not at each try: discovery may go on naming a type that answers 404.
+            if is_not_served && effects.iter().any(|effect| matches!(effect, Effect::Mark(MarkKind::Stopped, _))) {
+                self.watch.types_changed.notify_one();
+            }
             input = match self.carry_out(effects).await {
                 Ok(input) => input,
                 Err(error) => return error,
@@ -120,6 +128,7 @@ impl Driver {
                 Effect::EndListing(version) => {
                     self.watch.ledger.end_listing(version).await?;
                     self.list_permit = None;
+                    self.tell_types_changed();
                 }
                 Effect::Advance(version) => self.watch.ledger.advance(version).await?,
                 Effect::Count(counted) => self.count(counted),
@@ -347,13 +356,17 @@ impl Driver {
                 return Ok(self.nonsense());
             }
         }
-        if let Some(definitions) = &self.watch.definitions {
-            definitions.notify_one();
-        }
+        self.tell_types_changed();
         if let Some(open) = &mut self.open {
             open.nonsense = 0;
         }
         Ok(Some(Input::Event { version }))
+    }
+
+    fn tell_types_changed(&self) {
+        if self.watch.defines_types {
+            self.watch.types_changed.notify_one();
+        }
     }
 
     fn bookmark(&mut self, version: Option<ResourceVersion>, ends_initial: bool) -> Option<Input> {

@@ -216,7 +216,11 @@ impl Writer {
         }
         self.queue.release(&entries);
         let (count, bytes) = self.queue.depth();
+        let durable_at = Instant::now();
         self.board.writer(|writer| {
+            for arrived_at in entries.iter().filter_map(|entry| entry.arrived_at) {
+                writer.lag.observe(durable_at.duration_since(arrived_at));
+            }
             writer.queue_entries = count as u64;
             writer.queue_bytes = bytes as u64;
         });

@@ -437,23 +437,70 @@ async fn objects_whose_definition_went_while_nobody_looked_went_with_it() {
     fake.unserve("carts");
     // Served by another server that is not there any more: nothing is known of its objects.
     fake.unserve("loads");
-    let stopped = marked(&journal, "stopped");
     let recorder = record(&fake, &journal, &patterns).await;
-    let deletes = || {
-        let mut deletes: Vec<String> = changes(&journal).into_iter().filter(|change| change.starts_with("delete")).collect();
-        deletes.sort();
-        deletes
-    };
-    until("the cart and its definition are gone", &recorder, || deletes().len() == 2).await;
-    until("both types are told as stopped", &recorder, || marked(&journal, "stopped") == stopped + 2).await;
+    until("the cart and its definition are gone", &recorder, || deletes(&journal).len() == 2).await;
+    let told = || (marked(&journal, "stopped carts"), marked(&journal, "stopped loads"));
+    until("both types are told as stopped", &recorder, || told() == (1, 1)).await;
     recorder.shutdown().await.unwrap();
-    assert_eq!(deletes(), ["delete relist c@102 gap", "delete watch carts.shop.example@104"]);
+    assert_eq!(deletes(&journal), ["delete relist c@102 gap", "delete watch carts.shop.example@104"]);
 
     // Told once: a further start has nothing to add.
-    let stopped = marked(&journal, "stopped");
     let recorder = record(&fake, &journal, &patterns).await;
     synced(&recorder).await;
     recorder.shutdown().await.unwrap();
-    assert_eq!(marked(&journal, "stopped"), stopped + 1, "the cluster's own, at the shutdown");
-    assert_eq!(deletes().len(), 2);
+    assert_eq!(told(), (1, 1));
+    assert_eq!(deletes(&journal).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_definition_that_is_not_recorded_is_known_all_the_same_when_it_went() {
+    let fake = FakeApi::start().await;
+    fake.serve("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false);
+    fake.serve("shop.example", "v1", "carts", "Cart", true);
+    fake.serve("metrics.example", "v1", "loads", "Load", true);
+    fake.apply("customresourcedefinitions", "carts.shop.example", json!({}));
+    fake.apply("carts", "c", json!({}));
+    fake.apply("loads", "l", json!({}));
+    let journal = MemoryJournal::new();
+    let patterns = ["pods", "carts", "loads"];
+    let recorder = record(&fake, &journal, &patterns).await;
+    until("both objects", &recorder, || changes(&journal).len() == 2).await;
+    recorder.shutdown().await.unwrap();
+    fake.delete("customresourcedefinitions", "carts.shop.example");
+    fake.unserve("carts");
+    fake.unserve("loads");
+    let recorder = record(&fake, &journal, &patterns).await;
+    until("both types are told as stopped", &recorder, || marked(&journal, "stopped carts") + marked(&journal, "stopped loads") == 2).await;
+    recorder.shutdown().await.unwrap();
+    assert_eq!(deletes(&journal), ["delete relist c@102 gap"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_custom_type_that_went_after_half_of_its_first_list_leaves_no_object_behind() {
+    let fake = FakeApi::start().await;
+    fake.serve("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false);
+    fake.serve("shop.example", "v1", "carts", "Cart", true);
+    fake.apply("customresourcedefinitions", "carts.shop.example", json!({}));
+    for name in ["a", "b", "c", "d", "e"] {
+        fake.apply("carts", name, json!({}));
+    }
+    fake.fail("carts", Operation::List, [Fault::None, Fault::Status(500, None), Fault::Status(500, None)]);
+    let journal = MemoryJournal::new();
+    let patterns = ["pods", "carts"];
+    let recorder = record(&fake, &journal, &patterns).await;
+    until("the first page", &recorder, || changes(&journal).len() == 3).await;
+    recorder.shutdown().await.unwrap();
+    assert_eq!(marked(&journal, "synced carts"), 0);
+    fake.delete("customresourcedefinitions", "carts.shop.example");
+    fake.unserve("carts");
+    let recorder = record(&fake, &journal, &patterns).await;
+    until("carts told as stopped", &recorder, || marked(&journal, "stopped carts") == 1).await;
+    recorder.shutdown().await.unwrap();
+    assert_eq!(deletes(&journal).len(), 3);
+}
+
+fn deletes(journal: &MemoryJournal) -> Vec<String> {
+    let mut deletes: Vec<String> = changes(journal).into_iter().filter(|change| change.starts_with("delete")).collect();
+    deletes.sort();
+    deletes
 }

@@ -56,10 +56,14 @@ fn entries<'a>(status: Option<&'a Value>, list: &str, key: &str) -> BTreeMap<&'a
 }
 
 fn stamp_condition(entry: &mut Map<String, Value>, old: &BTreeMap<&str, &Value>, now: Timestamp) {
-    if entry.contains_key("lastTransitionTime") || !entry.contains_key("status") {
+    let former = entry.get("type").and_then(Value::as_str).and_then(|of| old.get(of));
+    // A patch of the status alone leaves the former time in place, which is not that of the new status.
+    let is_left_over = former.is_some_and(|former| {
+        former.get("status") != entry.get("status") && former.get("lastTransitionTime") == entry.get("lastTransitionTime")
+    });
+    if entry.contains_key("lastTransitionTime") && !is_left_over || !entry.contains_key("status") {
         return;
     }
-    let former = entry.get("type").and_then(Value::as_str).and_then(|of| old.get(of));
     let kept = former.filter(|former| former.get("status") == entry.get("status")).and_then(|former| former.get("lastTransitionTime"));
     let moment = kept.cloned().unwrap_or_else(|| time::text(now).into());
     entry.insert("lastTransitionTime".to_owned(), moment);
@@ -67,16 +71,20 @@ fn stamp_condition(entry: &mut Map<String, Value>, old: &BTreeMap<&str, &Value>,
 
 fn stamp_container(entry: &mut Map<String, Value>, old: &BTreeMap<&str, &Value>, now: Timestamp) {
     let former = entry.get("name").and_then(Value::as_str).and_then(|name| old.get(name)).copied();
+    // A patch leaves the times of the run before in place.
+    let has_restarted = former.is_some_and(|former| former.get("restartCount") != entry.get("restartCount"));
     for (place, state, field) in
         [("state", "running", "startedAt"), ("state", "terminated", "finishedAt"), ("lastState", "terminated", "finishedAt")]
     {
         let path = format!("/{place}/{state}");
         let Some(state) = entry.get_mut(place).and_then(|of| of.get_mut(state)).and_then(Value::as_object_mut) else { continue };
-        if state.contains_key(field) {
+        let is_left_over = has_restarted && former.and_then(|former| former.pointer(&path)?.get(field)) == state.get(field);
+        if state.contains_key(field) && !is_left_over {
             continue;
         }
+        state.remove(field);
         let mut same = state.clone();
-        let kept = former.and_then(|former| former.pointer(&path)).and_then(|former| {
+        let kept = former.filter(|_| !has_restarted).and_then(|former| former.pointer(&path)).and_then(|former| {
             let moment = former.get(field)?.clone();
             same.insert(field.to_owned(), moment.clone());
             (former == &Value::Object(same)).then_some(moment)

@@ -17,7 +17,8 @@ fn usual_fields(section: Section) -> &'static [&'static str] {
     match section {
         Section::Findings => &["severity", "namespace", "kind", "name", "reason", "check", "message"],
         Section::Incidents => &["state", "severity", "namespace", "kind", "name", "reason", "openedAt", "resolvedAt"],
-        Section::Updates | Section::Requests => &[],
+        Section::Updates => &["timestamp", "phase", "progress", "severity", "message"],
+        Section::Requests => &[],
     }
 }
 

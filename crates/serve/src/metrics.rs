@@ -182,7 +182,7 @@ impl Live {
     fn journal(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let journal = self.app.questions.journal();
         gauge(encoder, "journal_last_seq", "Last durable position", journal.watermark().0)?;
-        let Ok(figures) = self.app.questions.store_figures() else { return Ok(()) };
+        let Ok(figures) = self.app.questions.store_sizes() else { return Ok(()) };
         gauge(encoder, "journal_changes", "Changes kept", figures.changes)?;
         gauge(encoder, "journal_raw_bytes", "Canonical JSON of the changes kept, uncompressed", figures.raw_bytes)?;
         gauge(encoder, "journal_stored_bytes", "Bytes of all files", figures.stored_bytes)?;

@@ -112,7 +112,8 @@ guarantees! {
         leaves_events_to_their_own_day
         lists_heads_for_comparison
         keeps_heads_of_events_for_two_days
-        names_clusters_and_types;
+        names_clusters_and_types
+        counts_each_object_once;
     retention:
         removes_days_that_ended_too_long_ago
         removes_the_oldest_days_while_too_large

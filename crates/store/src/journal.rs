@@ -8,6 +8,9 @@ use proreus_model::{
     Change, ClusterId, Filter, JournalId, ObjectId, Order, Record, Recorded, ResourceType, ResourceVersion, Seq, SeqRange, WatchScope,
 };
 
+/// Records read at once to count their objects: enough that the pages do not matter.
+const COUNTED_AT_ONCE: usize = 1_000;
+
 /// Number of the writer's tenure: a stale writer's append is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WriterEpoch(pub u64);
@@ -341,6 +344,32 @@ pub trait Journal: Send + Sync {
 
     /// The resource types of which anything is kept, each once, whatever the cluster.
     fn types(&self) -> Result<Vec<ResourceType>, StoreError>;
+
+    /// How many objects have a change that is kept: each once, on however many days it changed.
+    /// Reads every header unless the engine knows better.
+    fn changed_objects(&self) -> Result<u64, StoreError> {
+        let range = SeqRange { first: Seq(0), last: self.watermark() };
+        let mut query = ReadQuery {
+            range,
+            filter: Filter::changes(),
+            after: None,
+            order: Order::Ascending,
+            limit: COUNTED_AT_ONCE,
+            detail: BodyDetail::None,
+        };
+        let mut objects = std::collections::HashSet::new();
+        loop {
+            let page = self.read(&query)?;
+            query.after = page.records.last().map(|recorded| recorded.record.seq());
+            objects.extend(page.records.into_iter().filter_map(|recorded| match recorded.record {
+                Record::Change(change) => Some(change.object),
+                Record::Mark(_) => None,
+            }));
+            if !page.more || query.after.is_none() {
+                return Ok(objects.len() as u64);
+            }
+        }
+    }
 
     /// Watch positions of a cluster, or of all when it is empty.
     fn checkpoints(&self, cluster: &ClusterId) -> Result<Vec<Checkpoint>, StoreError>;

@@ -16,4 +16,4 @@ pub use journal::{
     RetentionPolicy, SegmentState, SegmentSummary, StoreError, WriterEpoch,
 };
 pub use memory::{MemoryImport, MemoryJournal};
-pub use sqlite::{DamagedFile, DirectoryLock, OpenOptions, OpenReport, SegmentVerdict, SqliteImport, SqliteJournal, Stats, Tended};
+pub use sqlite::{DamagedFile, DirectoryLock, OpenOptions, OpenReport, SegmentVerdict, SqliteImport, SqliteJournal, Tended};

@@ -37,6 +37,7 @@ impl Judged<'_> {
         if let Some(last) = before {
             self.judge_end(life, last, verdict);
         }
+        self.judge_type_end(life, verdict);
     }
 
     fn wrong(&self, life: &Life, seq: u64, what: &str) -> Violation {
@@ -114,6 +115,14 @@ impl Judged<'_> {
         }
     }
 
+    /// Whether a type that went is told not to be followed any more.
+    fn judge_type_end(&self, life: &Life, verdict: &mut Verdict) {
+        let is_told = || self.scope().is_some_and(|scope| self.coverage.is_stopped(&scope));
+        if self.coverage.has_ended(&self.entries.group, &self.entries.kind) && !is_told() {
+            verdict.violations.push(Violation::TypeEndUnmarked { object: life.path.clone(), uid: life.uid.clone() });
+        }
+    }
+
     /// Whether the record ends where the object did.
     fn judge_end(&self, life: &Life, last: Placed, verdict: &mut Verdict) {
         let due = |place: &usize| life.versions.get(*place).is_some_and(|version| version.revision <= self.case.until);
@@ -121,14 +130,7 @@ impl Judged<'_> {
         let end = tail.last().and_then(|place| life.versions.get(*place)).copied();
         let (object, uid, seq) = (life.path.clone(), life.uid.clone(), last.entry.seq);
         if let Some(end) = end.filter(|end| end.deleted && !life.is_event()) {
-            let scope = self.scope();
-            if !self.coverage.has_ended(&self.entries.group, &self.entries.kind) {
-                verdict.violations.push(Violation::DeleteMissing { object, uid, seq, revision: end.revision });
-            } else if scope.is_some_and(|scope| self.coverage.is_stopped(&scope)) {
-                verdict.excuses.ends_with_their_type += 1;
-            } else {
-                verdict.violations.push(Violation::TypeEndUnmarked { object, uid });
-            }
+            verdict.violations.push(Violation::DeleteMissing { object, uid, seq, revision: end.revision });
             return;
         }
         let tail: Vec<usize> = tail.into_iter().filter(|place| life.versions.get(*place).is_some_and(|version| !version.deleted)).collect();

@@ -7,6 +7,9 @@ use proreus_store::{Batch, Journal, MemoryJournal};
 
 use super::*;
 
+const TYPE: &str = r#"{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition",
+    "spec":{"group":"","names":{"kind":"ConfigMap","plural":"configmaps"}}}"#;
+
 #[derive(Default)]
 struct Told {
     lives: Vec<Life>,
@@ -51,6 +54,7 @@ fn record(line: &str) -> Record {
         let kind = match words[1] {
             "gap" => MarkKind::Gap,
             "synced" => MarkKind::Synced,
+            "stopped" => MarkKind::Stopped,
             other => unreachable!("{other}"),
         };
         let scope = WatchScope { cluster: "c".into(), group: "".into(), resource: "configmaps".into() };
@@ -198,4 +202,23 @@ fn finds_what_was_durable_and_is_lost_or_changed() {
         found(truth, records, &[Durable { watermark: 2, print: Some(1) }]),
         ["records up to 2 are not what they were before the kill"]
     );
+}
+
+#[test]
+fn finds_the_end_of_an_object_that_is_missing_although_its_type_went_and_a_type_that_went_silently() {
+    let judged = |records: &str| {
+        let mut truth = truth("u 5 put 1\nu 8 end");
+        let versions = vec![TrueVersion { revision: 1, deleted: false }, TrueVersion { revision: 9, deleted: true }];
+        let (group, kind) = ("apiextensions.k8s.io".to_owned(), "CustomResourceDefinition".to_owned());
+        truth.lives.push(Life { uid: "t".to_owned(), path: "t".to_owned(), group, kind, versions });
+        truth.bodies.push(vec![Some(TYPE.as_bytes().to_vec()), None]);
+        let journal = journal(records);
+        let case = Case { journal: &journal, last: journal.watermark(), truth: &truth, until: 1000, durable: &[] };
+        let verdict = judge(&case, Depth::Bodies).unwrap();
+        let of_it = verdict.violations.iter().map(ToString::to_string).filter(|text| text.starts_with("u "));
+        of_it.collect::<Vec<_>>()
+    };
+    assert_eq!(judged("create watch u 5 1\ndelete relist u 5 gap\nmark stopped"), [""; 0]);
+    assert_eq!(judged("create watch u 5 1\ndelete relist u 5 gap"), ["u (u): its type went, and no mark says so"]);
+    assert_eq!(judged("create watch u 5 1\nmark stopped"), ["u (u): its end at revision 8 is not recorded, the last record is 1"]);
 }

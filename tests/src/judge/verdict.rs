@@ -167,7 +167,7 @@ pub struct Excuses {
     pub lives_of_excluded_types: u64,
     /// Lives of custom types that came and went before they could be listed.
     pub lives_of_short_types: u64,
-    /// Ends that nobody could see because the type went first; a mark says so.
+    /// Lives and last versions that nobody could see because the type went first; a mark says so.
     pub ends_with_their_type: u64,
     /// Bodies in another API version than the stored one, which are not compared.
     pub bodies_of_other_versions: u64,
@@ -226,7 +226,7 @@ impl fmt::Display for Verdict {
         writeln!(
             f,
             "  lives not recorded: {lives_within_gaps} within gaps, {lives_of_excluded_types} of excluded types, {lives_of_short_types} of \
-             types that went at once; {ends_with_their_type} ends went with their type"
+             types that went at once; {ends_with_their_type} went unseen with their type"
         )?;
         write!(f, "  not compared: {bodies_of_other_versions} bodies of another API version; violations: {}", self.violations.len())
     }

@@ -1,6 +1,6 @@
 //! `cargo xtask load`: the large run. A population, changes at a given rate, one recording process; then figures, and the judge.
 
-mod trace;
+pub(crate) mod trace;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -154,7 +154,8 @@ async fn finish_trace(tracer: Option<Tracer>) -> Result<()> {
     Ok(())
 }
 
-async fn wait_for_sync(recorder: &RecorderProcess) -> Result<Duration> {
+/// Waits until every watch is synced, and tells how long that took.
+pub(crate) async fn wait_for_sync(recorder: &RecorderProcess) -> Result<Duration> {
     let begun = Instant::now();
     loop {
         let waiting = recorder.unsynced().await?;

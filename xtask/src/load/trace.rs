@@ -89,7 +89,7 @@ async fn look_for_types(client: Client, lines: mpsc::Sender<String>) {
 }
 
 /// The path and the plural of each type that can be watched.
-async fn served_types(client: &Client) -> Result<Vec<(String, String)>> {
+pub(crate) async fn served_types(client: &Client) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     let groups = document(client, "/apis").await?;
     let versions = groups.pointer("/groups").and_then(Value::as_array).into_iter().flatten();

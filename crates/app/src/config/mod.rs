@@ -9,6 +9,7 @@ mod settings;
 
 pub use file::{ClusterEntry, FileConfig, ResourceEntry, parse_file};
 pub use quantity::parse_bytes;
+pub(crate) use settings::MIN_DISK_BYTES;
 pub use settings::{AuthSettings, Overrides, RecordSelection, Settings, TlsSettings, resolve};
 
 use std::path::{Path, PathBuf};

@@ -18,7 +18,7 @@ const MAX_RETENTION_DAYS: u32 = 3_650;
 /// Journal directory when none is named.
 pub(crate) const DEFAULT_DATA_DIR: &str = "proreus-data";
 /// Smallest journal bound: below it a single day of a small cluster would not fit.
-const MIN_DISK_BYTES: u64 = 64 * 1024 * 1024;
+pub(crate) const MIN_DISK_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What flags and environment may override; `None` leaves it to the next layer.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::parse_bytes;
+use crate::config::{MIN_DISK_BYTES, parse_bytes};
 
 /// Longest DNS label, by RFC 1123.
 const MAX_LABEL: usize = 63;
@@ -99,6 +99,10 @@ pub struct StorageQuantity {
     bytes: u64,
 }
 
+/// Bytes the journal may take, such as `40Gi`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalBound(u64);
+
 /// A bearer token. It cannot be printed; `reveal` says on purpose what it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BearerToken(String);
@@ -112,6 +116,13 @@ impl StorageQuantity {
     /// The size in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+impl JournalBound {
+    /// The bound in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.0
     }
 }
 
@@ -135,6 +146,16 @@ impl FromStr for StorageQuantity {
         let refuse = || OptionError { found: text.to_owned(), what: "size of a volume", allowed };
         let bytes = parse_bytes(text).filter(|bytes| *bytes >= MIN_STORAGE_BYTES).ok_or_else(refuse)?;
         Ok(Self { text: text.to_owned(), bytes })
+    }
+}
+
+impl FromStr for JournalBound {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Self, OptionError> {
+        let allowed = "a whole number of bytes, with a suffix if you like, such as 40Gi, of at least 64Mi";
+        let refuse = || OptionError { found: text.to_owned(), what: "bound for a journal", allowed };
+        parse_bytes(text).filter(|bytes| *bytes >= MIN_DISK_BYTES).map(Self).ok_or_else(refuse)
     }
 }
 

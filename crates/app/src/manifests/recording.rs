@@ -1,9 +1,10 @@
 //! What Proreus may see: the ClusterRole, with or without Secrets.
 //!
 //! Pure. Only `list` and `watch`: these are what a recorder does. `get` on everything would also be a way into the kubelets
-//! (`nodes/proxy`) and the pods (`pods/exec` by websocket), so it is given for one object, by its name.
+//! (`nodes/proxy`) and the pods (`pods/exec` by websocket), so it is given for one namespace, by its name, and for the definitions of
+//! custom types.
 
-use super::DnsName;
+use super::{DnsName, ManifestOptions};
 
 /// Whether changes of Secrets are recorded. Their values never are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,15 +67,18 @@ pub(super) fn cluster_role(secrets: &SecretAccess) -> String {
     ROLE.replace("${recorded}", &recorded(secrets))
 }
 
-/// The lines of the configuration that keep Secrets from being asked for; empty when they are recorded.
-pub(super) fn excluded_kinds(secrets: &SecretAccess) -> &'static str {
-    match secrets {
+/// The lines of the configuration under `record`; empty when there is nothing to say.
+pub(super) fn record_keys(options: &ManifestOptions) -> String {
+    let excluded = match options.secrets {
         SecretAccess::Recorded => "",
-        SecretAccess::Excluded { .. } => {
-            "\n    record:\n      # The role does not allow them either; without this line their watch would be reported as stale.\n      excludeKinds: [secrets]"
-        }
-    }
+        SecretAccess::Excluded { .. } => EXCLUDED,
+    };
+    let key = if options.redaction_key.is_some() { KEY } else { "" };
+    if excluded.is_empty() && key.is_empty() { String::new() } else { format!("\n    record:{excluded}{key}") }
 }
+
+const EXCLUDED: &str = "\n      # The role does not allow them either; without this line their watch would be reported as stale.\n      excludeKinds: [secrets]";
+const KEY: &str = "\n      redactionKeyFile: /etc/proreus/redaction/redaction.key";
 
 fn recorded(secrets: &SecretAccess) -> String {
     match secrets {

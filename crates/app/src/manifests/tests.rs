@@ -18,6 +18,8 @@ fn options() -> ManifestOptions {
         storage: "50Gi".parse().expect("a size"),
         storage_class: None,
         retention_days: 14,
+        journal_bound: None,
+        redaction_key: None,
         token: Some(BearerToken::from_bytes([0x5a; 32])),
         secrets: SecretAccess::Recorded,
     }
@@ -28,6 +30,8 @@ fn guarded() -> ManifestOptions {
         creates_namespace: false,
         name: "watch".parse().expect("a name"),
         storage_class: Some("fast".parse().expect("a name")),
+        journal_bound: Some("40Gi".parse().expect("a bound")),
+        redaction_key: Some("watch-redaction".parse().expect("a name")),
         token: None,
         secrets: SecretAccess::Excluded { custom_groups: vec!["infra.example.com".parse().expect("a group")] },
         ..options()
@@ -97,7 +101,8 @@ fn never_asks_for_more_than_reading() {
         let documents = documents(&options);
         for rule in document(&documents, "ClusterRole")["rules"].as_array().expect("rules") {
             let verbs: Vec<&str> = rule["verbs"].as_array().expect("verbs").iter().filter_map(Value::as_str).collect();
-            if rule["resourceNames"].is_null() && rule["nonResourceURLs"].is_null() {
+            let definitions = rule["resources"].as_array().is_some_and(|of| of.len() == 1 && of[0] == "customresourcedefinitions");
+            if rule["resourceNames"].is_null() && rule["nonResourceURLs"].is_null() && !definitions {
                 // `get` on everything opens nodes/proxy and pods/exec.
                 assert_eq!(verbs, ["list", "watch"], "{rule}");
             } else {
@@ -148,6 +153,29 @@ fn mounts_what_the_configuration_names() {
     for needed in [settings.data_dir.as_path(), tokens, Path::new(container["args"][2].as_str().expect("the --config"))] {
         assert!(mounts.iter().any(|mount| needed.starts_with(mount)), "{} is in none of {mounts:?}", needed.display());
     }
+}
+
+#[test]
+fn mounts_the_redaction_key_where_the_configuration_looks_for_it_and_so_that_it_is_accepted() {
+    let documents = documents(&guarded());
+    let pod = &document(&documents, "StatefulSet")["spec"]["template"]["spec"];
+    let volume = pod["volumes"].as_array().expect("volumes").iter().find(|volume| volume["name"] == "redaction-key").expect("the key");
+    assert_eq!(volume["secret"]["secretName"], "watch-redaction");
+    assert_eq!(volume["secret"]["defaultMode"], 0o440);
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().expect("mounts");
+    let mount = mounts.iter().find(|mount| mount["name"] == "redaction-key").expect("it is mounted");
+    let path = Path::new(mount["mountPath"].as_str().expect("a path")).join("redaction.key");
+    assert_eq!(settings(&guarded()).record.redaction_key_file, Some(path));
+    assert_eq!(settings(&options()).record.redaction_key_file, None);
+}
+
+#[test]
+fn bounds_the_journal_as_asked_and_never_beyond_the_volume() {
+    assert_eq!(settings(&guarded()).max_disk_bytes, Some(40 << 30));
+    assert_eq!(guarded().bound_beyond_volume(), None);
+    let beyond = ManifestOptions { journal_bound: Some("60Gi".parse().expect("a bound")), ..guarded() };
+    assert!(beyond.bound_beyond_volume().is_some());
+    assert!("1Mi".parse::<JournalBound>().is_err());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod audit;
 mod changes;
 mod figures;
+mod monitoring;
 mod objects;
 mod range;
 mod selection;
@@ -20,7 +21,8 @@ use proreus_store::{BodyDetail, Journal, ReadQuery};
 
 pub use audit::{AUDIT_USER, AuditAnswer, AuditObjectAnswer, AuditQuestion};
 pub use changes::{ChangesAnswer, ChangesQuestion, MarksAnswer, MarksQuestion, RecordsAnswer};
-pub use figures::StoreFigures;
+pub use figures::{StoreFigures, StoreSizes};
+pub use monitoring::{Monitoring, Phase, PhaseOptions, Progress, Severity, StateWord, Target};
 pub use objects::{DiffAnswer, HistoryQuestion, ObjectAnswer, ObjectQuestion, ObjectRef, StateAnswer, StateQuestion};
 pub use selection::{Selection, group_of};
 pub use state_cursor::StateCursor;
@@ -70,7 +72,8 @@ impl Questions {
         }
         let mut found: Vec<(String, ClusterId)> = Vec::new();
         let query = ReadQuery {
-            range: SeqRange { first: Seq(1), last: self.journal.watermark() },
+            // From the oldest there is: position 1 is gone after the first day that retention took.
+            range: SeqRange { first: Seq(0), last: self.journal.watermark() },
             filter: Filter { mark_kinds: vec![MarkKind::WatchStarted], ..Filter::marks() },
             after: None,
             order: Order::Descending,

@@ -1,7 +1,6 @@
 //! The recorder's board in the interfaces' words.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use proreus_model::{ClusterId, Group, Resource, WatchScope};
 use proreus_record::{BoardSnapshot, ClusterStatus, RecordError, RecorderHandle, RecorderSettings, WatchCondition};
@@ -77,7 +76,7 @@ impl RecordingBoard for Recording {
             appended: writer.records,
             append_errors: u64::from(writer.failed.is_some()),
             paused: writer.paused.map(|(_, reason)| reason).or(writer.failed),
-            lag: Histogram { count: writer.appends, sum: Duration::from_micros(writer.append_micros_total), buckets: Vec::new() },
+            lag: Histogram { count: writer.lag.count(), sum: writer.lag.sum(), buckets: writer.lag.cumulative() },
         }
     }
 }

@@ -46,7 +46,7 @@ pub enum ServiceError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The recorder failed.
-    #[error(transparent)]
+    #[error("{}", crate::error::with_source(.0))]
     Record(#[from] RecordError),
     /// The bearer tokens cannot be used.
     #[error("{0}")]
@@ -68,6 +68,7 @@ impl ServiceError {
             Self::Config(error) => error.hint.clone(),
             Self::Connect(_) => "check --kubeconfig and --context, or `clusters` in the configuration".to_owned(),
             Self::Store(error) => crate::error::store_hint(error),
+            Self::Record(RecordError::Journal { source, .. } | RecordError::Append(source)) => crate::error::store_hint(source),
             Self::Record(_) => "see the log; what was recorded before is safe".to_owned(),
             Self::Tokens(_) => {
                 "write one token a line, each of at least 16 characters, and make the file readable for this process".to_owned()

@@ -2,6 +2,7 @@
 //!
 //! No logic beyond parsing. A value that the application has to understand (a time, a kind) stays text here.
 
+mod following;
 mod judging;
 mod reading;
 mod running;
@@ -9,6 +10,7 @@ mod storing;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use following::MonitorFlags;
 pub(crate) use judging::{
     DoctorFlags, DoctorFormat, ExplainFlags, FailOn, IncidentsFlags, ScenarioCheckFlags, ScenarioFlags, ScenarioVerb, StateWord,
 };
@@ -62,6 +64,8 @@ pub(crate) enum Verb {
     Incidents(IncidentsFlags),
     /// Tell what a check looks for, or list them all
     Explain(ExplainFlags),
+    /// Tell how far a cluster is that is being made: a dozen updates, and how it ended
+    Monitor(MonitorFlags),
     /// Look after a journal: verify, stats, export, import
     Store(StoreFlags),
     /// Play an outage in a small cluster of our own and record it: no cluster needed
@@ -86,6 +90,7 @@ impl Verb {
             Self::History(flags) => flags.output.output,
             Self::Get(flags) => flags.output.output,
             Self::Diff(flags) => flags.output.output,
+            Self::Monitor(flags) => flags.output.output,
             Self::Store(flags) => flags.verb.output(),
             Self::Demo(flags) => flags.output.output,
             Self::Version(flags) => flags.output,

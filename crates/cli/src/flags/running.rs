@@ -130,6 +130,9 @@ pub(crate) struct ManifestsFlags {
     /// Days a change is kept, unless the volume is too small for them
     #[arg(long, value_name = "DAYS", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(crate) retention_days: u32,
+    /// Bytes the journal may take, such as 40Gi; the oldest days go first [default: 90 % of the volume]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_disk_bytes: Option<String>,
     /// Leave the Namespace out: it is there already
     #[arg(long)]
     pub(crate) no_namespace: bool,
@@ -138,10 +141,13 @@ pub(crate) struct ManifestsFlags {
     pub(crate) no_token: bool,
     /// Give no permission on Secrets, whose values are never recorded, only that they change
     #[arg(long)]
-    pub(crate) no_secrets: bool,
-    /// With --no-secrets: API group of custom resources to record, such as example.com; repeat for several
-    #[arg(long, value_name = "GROUP", requires = "no_secrets")]
+    pub(crate) without_secrets: bool,
+    /// With --without-secrets: API group of custom resources to record, such as example.com; repeat for several
+    #[arg(long, value_name = "GROUP", requires = "without_secrets")]
     pub(crate) custom_group: Vec<String>,
+    /// Secret whose key `redaction.key` holds 32 bytes, to go on with after a restore [default: a key made in the volume]
+    #[arg(long, value_name = "SECRET")]
+    pub(crate) redaction_key_secret: Option<String>,
 }
 
 /// Flags of `completions`.

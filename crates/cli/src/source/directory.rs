@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use proreus_api::{Change, Cluster, Diff, ObjectAtTime};
-use proreus_app::questions::{ChangesQuestion, HistoryQuestion, ObjectQuestion, ObjectRef, RecordView, StateCursor, StateQuestion};
+use proreus_app::questions::{
+    ChangesQuestion, HistoryQuestion, Monitoring, ObjectQuestion, ObjectRef, PhaseOptions, RecordView, StateCursor, StateQuestion,
+};
 use proreus_app::{AppError, Moment, Questions, parse_moment};
 use proreus_model::{Access, Cursor, Order, Seq};
 
@@ -14,7 +16,7 @@ use crate::failure::Failure;
 use crate::surroundings::Surroundings;
 
 /// Between two looks at a journal that another process writes: soon enough for a person's eye.
-const POLL: Duration = Duration::from_millis(250);
+pub(crate) const POLL: Duration = Duration::from_millis(250);
 
 /// A journal's files.
 pub(crate) struct Directory {
@@ -28,6 +30,21 @@ impl Directory {
         let questions = (around.open)(dir)?;
         let now = questions.journal().last_recorded_at().unwrap_or_else(|| around.clock.now());
         Ok(Self { questions, now })
+    }
+
+    /// A reader that follows every cluster in the journal.
+    pub(crate) fn monitoring(&self) -> Result<Monitoring, Failure> {
+        Ok(self.questions.monitoring(PhaseOptions::default())?)
+    }
+
+    /// The cluster that a name or an id stands for.
+    pub(crate) fn cluster(&self, word: &str) -> Result<proreus_model::ClusterId, Failure> {
+        Ok(self.questions.cluster(word)?)
+    }
+
+    /// When the journal's last record was taken in.
+    pub(crate) fn last_recorded_at(&self) -> Option<Timestamp> {
+        self.questions.journal().last_recorded_at()
     }
 
     pub(super) fn now(&self) -> Timestamp {

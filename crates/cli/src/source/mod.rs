@@ -2,7 +2,7 @@
 //!
 //! Paging is here: a verb asks for the next page until there is none, whatever is behind it.
 
-mod directory;
+pub(crate) mod directory;
 mod event_stream;
 mod server;
 

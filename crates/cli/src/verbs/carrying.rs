@@ -63,6 +63,7 @@ pub(super) fn export(flags: &ExportFlags, context: &mut Context<'_, '_>) -> Resu
             (exported, _) => exported?,
         }
     } else {
+        refuse_what_is_no_file(&flags.file)?;
         let stderr = &mut *context.around.stderr;
         let part = beside(&flags.file);
         let exported = export_to(&dir, &part, &flags.file, &mut |done, total| progress.at(done, total, stderr));
@@ -88,6 +89,17 @@ fn export_to(dir: &Path, part: &Path, file: &Path, progress: &mut dyn FnMut(u64,
     out.flush().and_then(|()| out.get_ref().sync_all()).map_err(fail)?;
     std::fs::rename(part, file).map_err(fail)?;
     Ok(carried)
+}
+
+/// A whole export takes its name by renaming, and that would put a file in the place of a device, a pipe or a link.
+fn refuse_what_is_no_file(file: &Path) -> Result<(), Failure> {
+    match file.symlink_metadata() {
+        Ok(found) if !found.file_type().is_file() => Err(Failure::Usage {
+            problem: format!("`{}` is there and is no regular file", file.display()),
+            hint: "name a regular file, or write to stdout: `proreus store export - > FILE`".to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// `FILE.part`.

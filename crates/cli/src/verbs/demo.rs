@@ -114,7 +114,7 @@ fn show(report: &DemoReport, format: Format, context: &mut Context<'_, '_>) -> R
 
 /// Three commands to try next.
 fn suggest(source: &str, context: &mut Context<'_, '_>) {
-    let commands = ["changes --kind Deployment,Pod,Node", "history deploy/web -n shop", "get pods -n shop --at 5m"];
+    let commands = ["changes --kind Deployment,Pod,Node", "history deploy/web -n shop", "monitor kcm-system/eu-prod"];
     let told: io::Result<()> = (|| {
         writeln!(context.around.stderr, "try next:")?;
         commands.iter().try_for_each(|command| writeln!(context.around.stderr, "  proreus {command} {source}"))

@@ -22,9 +22,15 @@ pub(crate) fn run(flags: &ManifestsFlags, context: &mut Context<'_, '_>) -> Resu
         storage: parse("--storage", &flags.storage)?,
         storage_class: flags.storage_class.as_deref().map(|class| parse("--storage-class", class)).transpose()?,
         retention_days: flags.retention_days,
+        journal_bound: flags.max_disk_bytes.as_deref().map(|bytes| parse("--max-disk-bytes", bytes)).transpose()?,
         token: if flags.no_token { None } else { Some(token()?) },
-        secrets: if flags.no_secrets { SecretAccess::Excluded { custom_groups } } else { SecretAccess::Recorded },
+        redaction_key: flags.redaction_key_secret.as_deref().map(|name| parse("--redaction-key-secret", name)).transpose()?,
+        secrets: if flags.without_secrets { SecretAccess::Excluded { custom_groups } } else { SecretAccess::Recorded },
     };
+    if let Some(problem) = options.bound_beyond_volume() {
+        let hint = format!("give at most the size of the volume, {}, and leave room for the day that is rewritten", options.storage);
+        return Err(Failure::Usage { problem: format!("--max-disk-bytes: {problem}"), hint });
+    }
     context.around.stdout.write_all(render(&options).as_bytes())?;
     if !flags.no_token {
         context.note("the Secret in it holds a new bearer token: keep the output as you keep a password");

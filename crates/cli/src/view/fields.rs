@@ -180,6 +180,7 @@ fn rank(field: &FieldChange) -> u8 {
         _ if is_noted_time(path) || ends(&["observedGeneration", "containerID", "resourceVersion"]) => 8,
         _ if path.starts_with("metadata.deletion") => 0,
         _ if path.starts_with("spec") => 1,
+        _ if ends(&["[type=Ready].status", "[type=Available].status"]) => 2,
         _ if ends(&["phase", "restartCount"]) || (of_container && ends(&[".reason", ".exitCode"])) => 2,
         _ if path.starts_with("status") && shape => 5,
         _ if ends(&[".status", "Replicas", "replicas"]) => 3,

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use super::after;
 
-/// First wait of a back-off, and the longest; every wait doubles. The kubelet's own numbers.
+/// First wait of a back-off; every further one doubles. The kubelet's own number.
 const BACK_OFF_SECONDS: i64 = 10;
+/// Longest wait of a back-off. The kubelet's own number.
 const BACK_OFF_LIMIT_SECONDS: i64 = 300;
 /// Seconds between the sandbox being made and the pull.
 const SANDBOX_SECONDS: i64 = 1;

@@ -10,8 +10,9 @@ use crate::remove::DeleteOptions;
 use crate::store::{Object, key_of};
 use crate::{time, tree};
 
-/// Leases are renewed, and silence is noticed, at the control plane's own intervals.
+/// How often a node renews its lease, as a kubelet does.
 const LEASE_SECONDS: i64 = 10;
+/// After how much silence a node is held to be lost, as by the node controller.
 const GRACE_SECONDS: i64 = 40;
 /// An unchanged node status is still reported this often.
 const REPORT_SECONDS: i64 = 300;

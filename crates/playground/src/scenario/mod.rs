@@ -90,6 +90,17 @@ impl Scenario {
         Ok(Self { guarantee, start, seed, steps })
     }
 
+    /// This story with the steps of another told beside its own, both from the same start; what falls together is played in the order of the two.
+    #[must_use]
+    pub fn beside(mut self, other: Self) -> Self {
+        let apart = self.start.duration_since(other.start);
+        let moved = other.steps.into_iter().map(|step| Step { at: step.at.checked_add(apart).unwrap_or(step.at), ..step });
+        self.steps.extend(moved);
+        // Stable: steps of one moment keep the order of their file.
+        self.steps.sort_by_key(|step| step.at);
+        self
+    }
+
     /// Moment of the last step.
     pub fn end(&self) -> Timestamp {
         self.steps.last().map_or(self.start, |step| step.at)

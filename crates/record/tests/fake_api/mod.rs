@@ -107,7 +107,7 @@ impl FakeApi {
             .route("/apis/{group}/{version}", get(classic_group))
             .route("/api/v1/namespaces/{name}", get(namespace))
             .route("/api/v1/{resource}", get(core_collection))
-            .route("/api/v1/namespaces/{namespace}/{resource}/{name}", get(core_object))
+            .route("/api/v1/namespaces/{namespace}/{resource}", get(namespaced_collection))
             .route("/apis/{group}/{version}/{resource}", get(group_collection))
             .route("/apis/{group}/{version}/{resource}/{name}", get(group_object))
             .with_state(fake.clone());
@@ -324,11 +324,13 @@ async fn namespace(State(fake): State<FakeApi>) -> Response {
     answer(200, &json!({"kind": "Namespace", "metadata": {"name": "kube-system", "uid": fake.lock().kube_system}}))
 }
 
-async fn core_object(State(fake): State<FakeApi>, Path((_, resource, name)): Path<(String, String, String)>) -> Response {
-    match fake.lock().objects.get(&(resource, name)) {
-        Some(object) => answer(200, object),
-        None => answer(404, &status(404, "NotFound", "not found")),
-    }
+async fn namespaced_collection(
+    State(fake): State<FakeApi>,
+    Path((_, resource)): Path<(String, String)>,
+    Query(query): Query<BTreeMap<String, String>>,
+    uri: axum::http::Uri,
+) -> Response {
+    collection(fake, resource, query, &uri).await
 }
 
 async fn group_object(State(fake): State<FakeApi>, Path((_, _, resource, name)): Path<(String, String, String, String)>) -> Response {
@@ -374,6 +376,9 @@ async fn collection(fake: FakeApi, resource: String, query: BTreeMap<String, Str
 }
 
 fn selects(query: &BTreeMap<String, String>, object: &Value) -> bool {
+    if let Some(name) = query.get("fieldSelector").and_then(|selector| selector.strip_prefix("metadata.name=")) {
+        return object["metadata"]["name"] == json!(name);
+    }
     let Some((key, value)) = query.get("labelSelector").and_then(|selector| selector.split_once('=')) else { return true };
     object["metadata"]["labels"][key] == json!(value)
 }

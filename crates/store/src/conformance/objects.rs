@@ -134,3 +134,13 @@ pub(super) fn names_clusters_and_types(bench: &mut dyn Workbench) {
         assert_eq!(told(journal), (names(&["c1", "a-second-one"]), types), "the pod is in the base, the Event is gone");
     });
 }
+
+pub(super) fn counts_each_object_once(bench: &mut dyn Workbench) {
+    in_every_condition(bench, |journal| assert_eq!(journal.changed_objects().expect("it can be counted"), 0));
+    write(bench, vec![create("2026-11-20T10:00:00Z", "Pod/web/a/1", "a"), create("2026-11-20T10:00:00Z", "Event/web/e/2", "e")]);
+    write(bench, vec![create("2026-11-20T10:00:00Z", "Node//quiet/3", "q"), update("2026-11-20T10:00:01Z", "Pod/web/a/1", "a+")]);
+    write(bench, vec![update("2026-11-21T10:00:00Z", "Pod/web/a/1", "a2"), update("2026-11-21T10:00:00Z", "Event/web/e/2", "e2")]);
+    write(bench, vec![delete("2026-11-22T10:00:00Z", "Pod/web/a/1"), create("2026-11-22T10:00:00Z", "Pod/web/a/4", "again")]);
+    // The pod and its successor, the Event of two days, the node that never changed again.
+    in_every_condition(bench, |journal| assert_eq!(journal.changed_objects().expect("it can be counted"), 4));
+}

@@ -64,8 +64,28 @@ impl Identity {
         }
     }
 
-    /// Replaces the file; durable on return.
+    /// Replaces the file; durable on return. On a full disk its own bytes are overwritten, which takes no room: a journal must open there,
+    /// because it still answers. A crash in the middle of that leaves a broken file, and the next start makes it anew from the days.
     pub(super) fn write(&self, dir: &Path) -> io::Result<()> {
+        match self.replace(dir) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => self.overwrite(dir),
+            other => other,
+        }
+    }
+
+    fn overwrite(&self, dir: &Path) -> io::Result<()> {
+        // What was begun takes room, or stands for nothing.
+        let _ = fs::remove_file(dir.join("journal.json.new"));
+        let file = FileOptions::new().write(true).open(dir.join(IDENTITY))?;
+        let mut text = serde_json::to_string(self)?;
+        let held = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+        text.extend(std::iter::repeat_n(' ', held.saturating_sub(text.len() + 1)));
+        text.push('\n');
+        file.write_all_at(text.as_bytes(), 0)?;
+        file.sync_all()
+    }
+
+    fn replace(&self, dir: &Path) -> io::Result<()> {
         let fresh = dir.join("journal.json.new");
         let mut file = File::create(&fresh)?;
         file.write_all(serde_json::to_string(self)?.as_bytes())?;

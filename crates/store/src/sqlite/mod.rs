@@ -54,7 +54,7 @@ pub use self::import::SqliteImport;
 pub use self::lock::DirectoryLock;
 pub use self::recover::{DamagedFile, OpenReport};
 pub use self::tend::Tended;
-pub use self::verify::{SegmentVerdict, Stats};
+pub use self::verify::SegmentVerdict;
 
 /// Bodies that the writer remembers for coding the next versions, unless told otherwise.
 const MEMORY_BYTES: usize = 24 << 20;
@@ -248,6 +248,10 @@ impl Journal for SqliteJournal {
 
     fn types(&self) -> Result<Vec<ResourceType>, StoreError> {
         self.ask(known::types)
+    }
+
+    fn changed_objects(&self) -> Result<u64, StoreError> {
+        self.ask(known::changed_objects)
     }
 
     fn retain(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<Retained, StoreError> {

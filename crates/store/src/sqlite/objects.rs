@@ -214,6 +214,19 @@ pub(super) fn ids_of_class(connection: &Connection, class: u32, limit: usize) ->
     connection.prepare_cached(sql)?.query_map(params![class, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?.collect()
 }
 
+/// Ids of all objects.
+pub(super) fn ids(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    connection.prepare_cached("SELECT id FROM objects")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Ids of the objects that have a row in a range that begins behind the base, in a file of rows. An object's first row names no object:
+/// it stands at the object's id.
+pub(super) fn ids_of_rows(connection: &Connection, (first, last): (i64, i64)) -> rusqlite::Result<Vec<i64>> {
+    let sql = "SELECT id FROM objects WHERE id BETWEEN ?1 AND ?2
+               UNION SELECT object FROM records WHERE object IS NOT NULL AND object < ?1 AND p BETWEEN ?1 AND ?2";
+    connection.prepare_cached(sql)?.query_map([first, last], |row| row.get(0))?.collect()
+}
+
 /// Objects of a class with a name.
 pub(super) fn named(connection: &Connection, names: &Names, class: u32, name: &str) -> rusqlite::Result<Vec<ObjectRow>> {
     let mut statement = connection.prepare_cached(&format!("{COLUMNS} WHERE o.class = ?1 AND o.name = ?2 AND typeof(o.name) = 'text'"))?;

@@ -1,4 +1,4 @@
-//! Reading everything, to find what does not hold before a question does; and the journal's figures.
+//! Reading everything, to find what does not hold before a question does.
 //!
 //! Changes nothing. Invariant: damage of one day never hides that of another, and never ends the check.
 
@@ -10,14 +10,16 @@ use proreus_model::Record;
 use rusqlite::Connection;
 
 use super::SqliteJournal;
-use super::day::Day;
+use super::day::{Day, Kind};
 use super::fault::OrFail;
+use super::identity::WatermarkFile;
 use super::open_day::Tally;
 use super::published::Published;
+use super::recover::{self, DamagedFile};
 use super::rows::Content;
 use super::schema;
 use super::view::View;
-use crate::journal::{BodyDetail, Journal, SegmentState, SegmentSummary, StoreError};
+use crate::journal::{BodyDetail, SegmentState, StoreError};
 
 /// Lines of damage told of one day: whoever has more needs no list.
 const MOST_LINES: usize = 20;
@@ -40,24 +42,11 @@ pub struct SegmentVerdict {
     pub damage: Vec<String>,
 }
 
-/// Figures of the whole journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stats {
-    /// Changes that are kept, marks not counted.
-    pub changes: u64,
-    /// Objects of which anything is kept. An Event that changed on two days counts twice.
-    pub objects: u64,
-    /// Canonical JSON of the changes as it would be uncompressed.
-    pub raw_bytes: u64,
-    /// All files with their indexes and logs.
-    pub stored_bytes: u64,
-    /// The segments, oldest first.
-    pub segments: Vec<SegmentSummary>,
-}
-
 impl SqliteJournal {
     /// Reads every record and decodes every body. `progress` is told rows done and rows in all.
     pub fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Vec<SegmentVerdict>, StoreError> {
+        // Asked first: what is acknowledged from here on is not missed below.
+        let acknowledged = WatermarkFile::read(&self.dir);
         let now = self.now()?;
         let total: u64 = now.days.iter().filter_map(|day| day.span()).map(|span| span.last_seq - span.first_seq + 1).sum();
         let mut done = 0;
@@ -65,7 +54,7 @@ impl SqliteJournal {
         for summary in self.summaries(&now)? {
             let mut verdict = SegmentVerdict { day: summary.day.clone(), state: summary.state, records: 0, bodies: 0, damage: Vec::new() };
             if summary.state == SegmentState::Damaged {
-                verdict.damage.push("the file could not be read and was set aside".to_owned());
+                verdict.damage = self.told_of(&summary.day)?;
             } else if let Some(day) = now.days.iter().find(|day| day.date.to_string() == summary.day) {
                 let mut check = Check { verdict: &mut verdict, raw_bytes: 0, changes: 0, last_at: Timestamp::MIN };
                 if let Err(error) = check.day(&now, day, &mut |rows| progress(done + rows, total)) {
@@ -75,31 +64,21 @@ impl SqliteJournal {
             }
             verdicts.push(verdict);
         }
+        if let Some(newest) = verdicts.last_mut().filter(|_| acknowledged > now.watermark) {
+            newest.damage.push(format!("positions {} to {acknowledged} were acknowledged and are gone", now.watermark + 1));
+        }
         progress(total, total);
         Ok(verdicts)
     }
 
-    /// Figures of what is kept.
-    pub fn stats(&self) -> Result<Stats, StoreError> {
-        let segments = self.segments()?;
-        let now = self.now()?;
-        let mut objects = 0;
-        for (index, day) in now.days.iter().enumerate() {
-            let connection = day.borrow()?;
-            let step = "failed to count objects";
-            let all: u64 = connection.query_row("SELECT count(*) FROM objects", [], |row| row.get(0)).or_fail(&day.place, step)?;
-            let base = schema::number(&connection, "base_rows").or_fail(&day.place, step)?.unwrap_or_default();
-            let before = if index == 0 { 0 } else { u64::try_from(base).unwrap_or_default() };
-            objects += all.saturating_sub(before);
-        }
-        let sum = |of: fn(&SegmentSummary) -> u64| segments.iter().map(of).sum();
-        Ok(Stats {
-            changes: sum(|segment| segment.changes),
-            objects,
-            raw_bytes: sum(|segment| segment.raw_bytes),
-            stored_bytes: sum(|segment| segment.stored_bytes),
-            segments,
-        })
+    /// What is known of the files of a day that could not be read.
+    fn told_of(&self, day: &str) -> Result<Vec<String>, StoreError> {
+        let set_aside = recover::list(&self.dir)?.set_aside;
+        let name = |file: &DamagedFile| file.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let told: Vec<&DamagedFile> = self.report.damaged.iter().filter(|file| file.day == day && file.path.exists()).collect();
+        let earlier = set_aside.iter().filter(|file| file.day == day && !told.iter().any(|known| known.path == file.path));
+        let told = told.iter().map(|file| format!("{} cannot be read: {}", name(file), file.reason));
+        Ok(told.chain(earlier.map(|file| format!("{} could not be read and was set aside", name(file)))).collect())
     }
 }
 
@@ -129,6 +108,7 @@ impl Check<'_> {
         }
         let Some(span) = day.span() else { return Ok(()) };
         let last = span.last_seq.min(now.watermark);
+        let counted = counted_to(day, &connection, day.key(last))?;
         let mut seq = span.first_seq;
         while seq <= last {
             // A loss left these positions out, and told so.
@@ -141,8 +121,8 @@ impl Check<'_> {
             }
             seq += 1;
         }
-        let tally = Tally::read(&connection).or_fail(&day.place, "failed to verify")?;
-        if last == span.last_seq && self.verdict.damage.is_empty() && (tally.changes, tally.raw_bytes) != (self.changes, self.raw_bytes) {
+        let differs = |tally: &Tally| (tally.changes, tally.raw_bytes) != (self.changes, self.raw_bytes);
+        if let Some(tally) = counted.filter(|tally| self.verdict.damage.is_empty() && differs(tally)) {
             self.tell(format!(
                 "{} changes of {} bytes are there, {} of {} were counted",
                 self.changes, self.raw_bytes, tally.changes, tally.raw_bytes
@@ -195,4 +175,18 @@ impl Check<'_> {
             Err(error) => self.tell(error.to_string()),
         }
     }
+}
+
+/// The figures of a day, if they are of the records up to a position: a writer may have gone on since.
+fn counted_to(day: &Day, connection: &Connection, key: i64) -> Result<Option<Tally>, StoreError> {
+    let step = "failed to verify";
+    if day.kind == Kind::Solid {
+        return Tally::read(connection).map(Some).or_fail(&day.place, step);
+    }
+    // In one transaction, so that both are of one moment.
+    let moment = connection.unchecked_transaction().or_fail(&day.place, step)?;
+    let newest: Option<i64> = moment.query_row("SELECT max(p) FROM records", [], |row| row.get(0)).or_fail(&day.place, step)?;
+    let tally = Tally::read(&moment).or_fail(&day.place, step)?;
+    moment.finish().or_fail(&day.place, step)?;
+    Ok((newest == Some(key)).then_some(tally))
 }
