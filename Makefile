@@ -55,9 +55,9 @@ check-tools: ## Install cargo-deny under target/, and fetch the crates it reads
 advisories: ## Ask the advisory database about the lock file; needs the network and `make check-tools`
 	$(or $(CARGO_DENY),$(error cargo-deny is not installed; run `make check-tools`)) --locked check advisories
 
-bench: ## Measure, and write the report with its baselines; takes a while and a quiet machine
+bench: ## Measure, and print the report with its baselines; takes half an hour and a quiet machine
 	tests/prepare
-	cargo build --release --locked --package proreus --package xtask
+	cargo build --release --locked --package proreus --package proreus-bench --package xtask
 	$(TARGET)/release/xtask bench
 
 static: ## Build the one static binary that the image holds, and prove that it is static

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 /// Percentiles of a series, in microseconds.
@@ -18,15 +19,31 @@ pub struct Percentiles {
     pub max_micros: f64,
 }
 
+/// Times of the same operations by two clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// From call to answer, waiting for the disk and for other programs included.
+    pub(crate) wall: Percentiles,
+    /// Of the processor for the calling thread: what is left of `wall` where nobody else wants the processor and the disk is quick.
+    pub(crate) processor: Percentiles,
+}
+
 /// Runs the operation for each input and keeps how long each took.
-pub(crate) fn each<T, E>(inputs: impl IntoIterator<Item = T>, mut operation: impl FnMut(T) -> Result<(), E>) -> Result<Percentiles, E> {
-    let mut times = Vec::new();
+pub(crate) fn each<T, E>(inputs: impl IntoIterator<Item = T>, mut operation: impl FnMut(T) -> Result<(), E>) -> Result<Measured, E> {
+    let (mut wall, mut processor) = (Vec::new(), Vec::new());
     for input in inputs {
-        let begin = Instant::now();
+        let (begin, spent) = (Instant::now(), processor_time());
         operation(input)?;
-        times.push(begin.elapsed());
+        processor.push(processor_time().saturating_sub(spent));
+        wall.push(begin.elapsed());
     }
-    Ok(percentiles(times))
+    Ok(Measured { wall: percentiles(wall), processor: percentiles(processor) })
+}
+
+/// Processor time that this thread has used.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// Runs the operation once.

@@ -408,3 +408,56 @@ fn a_directory_of_another_user_is_refused_by_name() {
     assert_eq!(refused.ended().code(), Some(2), "{}", refused.log());
     assert!(refused.log().contains(text(&theirs)) && refused.log().contains("hint:"), "{}", refused.log());
 }
+
+#[test]
+fn the_watch_event_services_configuration_starts_unchanged_and_its_environment_beats_it() {
+    let (home, cluster) = (tempfile::tempdir().unwrap(), Cluster::start());
+    let (config, journal) = (home.path().join("resources.yaml"), home.path().join("watch-events"));
+    // Its seventeen types, in its own words.
+    let types = [
+        ("", "v1", "Pod", "pods", true),
+        ("", "v1", "Node", "nodes", false),
+        ("", "v1", "Service", "services", true),
+        ("", "v1", "ConfigMap", "configmaps", true),
+        ("", "v1", "Secret", "secrets", true),
+        ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", true),
+        ("", "v1", "PersistentVolume", "persistentvolumes", false),
+        ("", "v1", "Event", "events", true),
+        ("", "v1", "Namespace", "namespaces", false),
+        ("apps", "v1", "Deployment", "deployments", true),
+        ("apps", "v1", "ReplicaSet", "replicasets", true),
+        ("apps", "v1", "StatefulSet", "statefulsets", true),
+        ("apps", "v1", "DaemonSet", "daemonsets", true),
+        ("batch", "v1", "Job", "jobs", true),
+        ("batch", "v1", "CronJob", "cronjobs", true),
+        ("networking.k8s.io", "v1", "Ingress", "ingresses", true),
+        ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true),
+    ];
+    let mut text_of = "resources:\n".to_owned();
+    for (group, version, kind, plural, namespaced) in types {
+        text_of += &format!(
+            "  - group: \"{group}\"\n    version: {version}\n    kind: {kind}\n    plural: {plural}\n    namespaced: {namespaced}\n"
+        );
+    }
+    text_of += "discoverCRDs: true\nstoragePath: /nonexistent/watch-events\nretentionDays: 14\nserverPort: 8000\nmaxQueryLimit: 1000\n";
+    std::fs::write(&config, text_of).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = proreus();
+    command.args(["serve", "--kubeconfig", text(&cluster.kubeconfig())]);
+    command.env("CONFIG_PATH", &config).env("BADGER_PATH", &journal).env("SERVER_PORT", port.to_string());
+    let serving = Serving::of(Running::start(command));
+    assert_eq!(serving.address, format!("127.0.0.1:{port}"));
+    serving.synced();
+    cluster.config_map("recorded", "1");
+    until("it is recorded", || !serving.changes("name=recorded").is_empty());
+    let watches = serving.get("/api/v1/watches");
+    let mut watched: Vec<&str> = watches["items"].as_array().unwrap().iter().filter_map(|watch| watch["resource"].as_str()).collect();
+    watched.retain(|resource| !resource.is_empty() && *resource != "customresourcedefinitions");
+    watched.sort_unstable();
+    let mut wanted: Vec<&str> = types.iter().map(|of| of.3).collect();
+    wanted.sort_unstable();
+    assert_eq!(watched, wanted, "exactly these");
+    assert_eq!(serving.get("/api/v1/events?resourceType=configmaps&resourceName=recorded").as_array().unwrap().len(), 1);
+    serving.process.end();
+    assert!(!day_files(&journal).is_empty());
+}

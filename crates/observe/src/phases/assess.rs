@@ -282,17 +282,17 @@ fn bootstrapping(sight: &Sight<'_>, stages: &Stages) -> Detail {
         }
         (true, None) => Detail::new(600, "control plane is answering"),
         (false, _) if started => Detail::new(300, "first control plane machine has started"),
-        (false, _) if is_managed(sight) => Detail::new(0, "control plane without machines"),
-        (false, _) => Detail::new(0, "first control plane machine"),
+        (false, _) => Detail::new(0, first_of_control_plane(sight)),
     }
 }
 
-/// Control planes that the provider runs, or that run as pods: no machine is ever made for them.
-fn is_managed(sight: &Sight<'_>) -> bool {
-    sight.control_plane.is_some_and(|facts| {
-        let kind = facts.id.kind.as_str();
-        kind.contains("Managed") || kind == "K0smotronControlPlane"
-    })
+/// What is awaited of a control plane. For one that the provider runs, or that runs as pods, no machine is ever made.
+fn first_of_control_plane(sight: &Sight<'_>) -> &'static str {
+    match sight.control_plane.map_or("", |facts| facts.id.kind.as_str()) {
+        "K0smotronControlPlane" => "hosted control plane",
+        kind if kind.contains("Managed") => "managed control plane",
+        _ => "first control plane machine",
+    }
 }
 
 fn scaling(sight: &Sight<'_>) -> Detail {

@@ -10,7 +10,7 @@ use proreus_model::{Seq, Uid};
 
 use super::assess::{Assessment, Said, Sight, assess};
 use super::estimate::{Lesson, TIMED_PHASES};
-use super::facts::CAPI;
+use super::facts::{CAPI, Key};
 use super::happening::Happening;
 use super::progress::{CauseClass, Phase, Progress, RelatedObject, StateWord};
 use super::provider;
@@ -193,7 +193,7 @@ impl Course {
 
     /// An Event about one of the cluster's objects.
     pub(super) fn hear(&mut self, happening: &Happening, now: Timestamp) {
-        let holds = !happening.message.ends_with("False") && !happening.is_warning;
+        let holds = !happening.message.ends_with("False");
         if happening.about.group.as_str() == CAPI && holds {
             match (happening.about.kind.as_str(), happening.reason.as_str()) {
                 ("Cluster", "InfrastructureReady") => self.said.infrastructure_ready = true,
@@ -210,11 +210,23 @@ impl Course {
         self.heard.hear(happening, now);
     }
 
+    /// An object is gone, and what was wrong with it.
+    pub(super) fn take_back(&mut self, about: &Key) {
+        self.heard.take_back(about);
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.ended, Some(Ending::Failed(_)))
+    }
+
     /// Takes in the evidence at a moment, and tells what is to be told.
     pub(super) fn look(&mut self, sight: &Sight<'_>, at: Timestamp, options: &PhaseOptions) -> Vec<Effect> {
         self.rest(at);
         self.heard.compare(sight);
-        self.heard.forget(at);
+        // A failure is taken back by what is said of it, not by silence: controllers give up as well.
+        if !self.has_failed() {
+            self.heard.forget(at);
+        }
         let assessment = assess(sight);
         self.measure(&assessment, sight, at);
         self.stand(sight, at);
@@ -347,7 +359,7 @@ impl Course {
             self.lost_due(options),
             self.stall_due(options),
             self.unknown_due(options),
-            self.heard.next_due(),
+            self.heard.next_due().filter(|_| !self.has_failed()),
         ];
         dues.into_iter().flatten().filter(|due| *due > self.looked_at).min()
     }

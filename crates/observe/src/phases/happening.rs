@@ -56,6 +56,9 @@ impl Happening {
 
     /// Whether it tells of a failure. Some controllers write failures as Normal, so the type alone does not say.
     pub(super) fn tells_failure(&self) -> bool {
+        if self.reason.starts_with("Successful") {
+            return false;
+        }
         let failing = ["Failed", "Error", "Failure"].iter().any(|word| self.reason.starts_with(word) || self.reason.ends_with(word));
         self.is_warning || failing || self.message.starts_with("Reconcile error")
     }

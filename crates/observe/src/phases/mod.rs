@@ -197,7 +197,11 @@ impl Phases {
         let cluster = self.scope.members(&target).find(|facts| facts.is(CAPI, "Cluster")).map(|facts| facts.id.uid.clone());
         match self.courses.get_mut(&target) {
             Some(course) if is_root => course.deleted([Some(change.object.uid.clone()), cluster].into_iter().flatten(), now, &self.options),
-            _ => self.look(&target, now, None),
+            Some(course) => {
+                course.take_back(&key);
+                self.look(&target, now, None)
+            }
+            None => Vec::new(),
         }
     }
 

@@ -119,10 +119,12 @@ impl Scope {
     fn home_by_name(&self, about: &Key) -> Option<&Target> {
         let alike = |group: &str, kind: &str| self.homes.get(&Key { group: group.into(), kind: kind.into(), ..about.clone() });
         let (group, kind) = (about.group.as_str(), about.kind.as_str());
-        let is_infrastructure = group.starts_with("infrastructure.");
+        // An Event that leaves the group of its object out still names kind and object.
+        let is_of = |of: &str| group == of || group.is_empty();
+        let is_infrastructure = group.starts_with("infrastructure.") || group.is_empty();
         match kind {
-            "Cluster" if group == CAPI => alike(K0RDENT, "ClusterDeployment"),
-            "HelmRelease" if group == FLUX => alike(K0RDENT, "ClusterDeployment"),
+            "Cluster" if is_of(CAPI) => alike(K0RDENT, "ClusterDeployment"),
+            "HelmRelease" if is_of(FLUX) => alike(K0RDENT, "ClusterDeployment"),
             _ if is_infrastructure && kind.ends_with("Cluster") => alike(CAPI, "Cluster").or_else(|| alike(K0RDENT, "ClusterDeployment")),
             _ if is_infrastructure && kind.ends_with("Machine") => alike(CAPI, "Machine"),
             _ => None,

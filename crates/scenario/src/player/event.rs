@@ -40,7 +40,8 @@ impl Player {
         let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default();
         let known = self.live.get(&at);
         let uid = known.map_or_else(|| word(about, "/uid").to_owned(), |live| live.id.uid.to_string());
-        let api_version = known.map_or("v1", |live| word(&live.body, "/apiVersion")).to_owned();
+        let named = Some(word(about, "/apiVersion")).filter(|named| !named.is_empty()).unwrap_or("v1");
+        let api_version = known.map_or(named, |live| word(&live.body, "/apiVersion")).to_owned();
         let message = if text("message").is_empty() { text("note") } else { text("message") };
         let level = match text("type") {
             "" => "Warning",

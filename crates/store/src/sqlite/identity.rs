@@ -1,6 +1,6 @@
 //! What a journal is, beside its days: its id, the writer's epoch, and how far positions may have been given.
 //!
-//! `journal.json` is replaced as a whole and durable; `watermark` is overwritten in place and survives the process, not the machine: it
+//! `journal.json` is durable and replaced as a whole, but on a full disk, where it is overwritten in place; `watermark` is overwritten in place and survives the process, not the machine: it
 //! only tells whether a log lost its tail. Invariant: no position above `reserved` was ever given to anybody.
 
 use std::fs::{self, File, OpenOptions as FileOptions};
