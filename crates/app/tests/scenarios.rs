@@ -1,5 +1,7 @@
 //! Every file under `tests/scenarios/` holds what it promises, and is written as `UPDATE=1` would write it.
 
+#![allow(clippy::panic, reason = "a test stops at the first thing that does not hold")]
+
 use std::path::{Path, PathBuf};
 
 use proreus_app::scenario::check;

@@ -28,7 +28,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let Some(image) = server.text("/spec/image")? else { return joins::unknown("/spec/image is not set") };
     let host = image.split('/').next().unwrap_or_default();
     let address = host.rsplit_once(':').map_or(host, |(address, _)| address);
-    if joins::is_going(server)? || address.parse::<std::net::IpAddr>().is_err() {
+    if joins::is_going(server)? || address.parse::<core::net::IpAddr>().is_err() {
         return Ok(Vec::new());
     }
     for service in subject.view.of_kind(&server.id.cluster, KindRef::SERVICE) {

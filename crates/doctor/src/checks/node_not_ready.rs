@@ -8,7 +8,7 @@ use proreus_observe::Observed;
 use proreus_observe::field;
 
 use super::joins::{self, skipped, unknown};
-use super::reading::said;
+use super::reading::{is_so_from_birth, said};
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
 /// The definition.
@@ -51,8 +51,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     }
     let since = subject.since(ready.since);
     // A node that was never ready is not ready since it joined.
-    const FIRST_SECONDS: i64 = 30;
-    let is_joining = node.created_at().is_some_and(|made| since.duration_since(made).as_secs() <= FIRST_SECONDS);
+    let is_joining = is_so_from_birth(node, since);
     let grace = match () {
         () if node.flag("/spec/unschedulable")?.unwrap_or(false) => MAINTENANCE_GRACE_SECONDS,
         () if ready.message.contains("shutting down") => MAINTENANCE_GRACE_SECONDS,

@@ -143,6 +143,14 @@ pub(super) fn fact_since(subject: &Subject<'_>, name: &str) -> Timestamp {
     fact.map_or(subject.object.recorded_at, |fact| fact.since)
 }
 
+/// A state that began within this long of an object's creation is the one it was born with: kubelets report within seconds of joining.
+const FIRST_SECONDS: i64 = 30;
+
+/// Whether an object has been so since it was made. `false` where its making is not known.
+pub(super) fn is_so_from_birth(object: &Observed, since: Timestamp) -> bool {
+    object.created_at().is_some_and(|made| since.duration_since(made).as_secs() <= FIRST_SECONDS)
+}
+
 /// The first of these texts that holds one of its words (lower case), by which a message is put into a class.
 pub(super) fn class_of<T>(text: &str, classes: &'static [(T, &'static [&'static str])]) -> Option<&'static T> {
     let lower = text.to_ascii_lowercase();

@@ -145,11 +145,9 @@ fn pods_not_ready(subject: &Subject<'_>, found: &Endpoints, pods: &[&Observed]) 
 
 /// Whether a pod has not been ready yet and nothing went wrong so far.
 fn starts_quietly(pod: &Observed) -> Result<bool, Undecided> {
-    let made = pod.created_at();
     let since = pod.condition("Ready")?.and_then(|ready| ready.since);
     // A pod is not ready from the second on in which the kubelet takes it.
-    const FIRST_SECONDS: i64 = 30;
-    if made.zip(since).is_some_and(|(made, since)| since.duration_since(made).as_secs() > FIRST_SECONDS) {
+    if pod.created_at().is_some() && since.is_some_and(|since| !reading::is_so_from_birth(pod, since)) {
         return Ok(false);
     }
     for container in reading::containers(pod)? {
