@@ -137,6 +137,9 @@ async fn keeps_no_byte_of_a_secret_anywhere_and_keeps_the_safe_facts() {
     })
     .await
     .unwrap();
+    // Recorded before it is rotated, else there is only one version to be recorded.
+    let is_recorded = |records: &[proreus_model::Record]| (!changes_of(records, "Secret", "opaque").is_empty()).then_some(());
+    wait_for_records("the first secret", RECORDED_WITHIN, || records_of(&data_dir), is_recorded).await.unwrap();
     for (path, object) in late {
         send(&client, "POST", path, "application/json", object).await;
     }

