@@ -88,6 +88,32 @@ pub struct ReadQuery {
     pub detail: BodyDetail,
 }
 
+impl ReadQuery {
+    /// The positions the query is about in a journal whose oldest record is `oldest`, `None` when there are none. Every engine asks here, so
+    /// that all of them call the same things gone.
+    pub(crate) fn positions(&self, oldest: Option<Oldest>) -> Result<Option<SeqRange>, StoreError> {
+        let (mut first, mut last) = (self.range.first, self.range.last);
+        match (self.after, self.order) {
+            (Some(after), Order::Ascending) => first = first.max(Seq(after.0.saturating_add(1))),
+            (Some(after), Order::Descending) => last = last.min(Seq(after.0.saturating_sub(1))),
+            (None, _) => {}
+        }
+        let Some(oldest) = oldest else { return Ok(None) };
+        let continued_below = self.after.filter(|after| self.order == Order::Descending && *after < oldest.seq);
+        let asked = if self.range.first > self.range.last {
+            return Ok(None);
+        } else if first > Seq(0) && first < oldest.seq {
+            Some(first)
+        } else {
+            continued_below.or((self.range.last < oldest.seq).then_some(self.range.last))
+        };
+        match asked {
+            Some(asked) if oldest.seq > Seq(1) => Err(StoreError::Gone { asked: asked.0, oldest }),
+            _ => Ok((first <= last).then_some(SeqRange { first, last })),
+        }
+    }
+}
+
 /// Records that match, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Page {

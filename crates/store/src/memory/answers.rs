@@ -14,7 +14,7 @@ use crate::journal::{BodyDetail, Head, ObjectsPage, Page, ReadQuery, SegmentStat
 impl Held {
     pub(super) fn read(&self, query: &ReadQuery) -> Result<Page, StoreError> {
         let mut page = Page { watermark: self.watermark, ..Page::default() };
-        let Some(range) = self.asked_range(query)? else { return Ok(page) };
+        let Some(range) = query.positions(self.oldest())? else { return Ok(page) };
         let within = self.records.range(range.first..=range.last).map(|(_, record)| record);
         let ordered: Box<dyn Iterator<Item = &Record>> = match query.order {
             Order::Ascending => Box::new(within),
@@ -25,30 +25,6 @@ impl Held {
         page.records = matching.by_ref().take(limit).map(|record| self.recorded(record, query.detail)).collect();
         page.more = matching.next().is_some();
         Ok(page)
-    }
-
-    /// The positions the query is about, `None` when there are none. `Seq(0)` is no position: as a first one it means "from the oldest
-    /// there is". Any other position that retention took is `Gone`, so that a reader never takes a hole for quiet.
-    fn asked_range(&self, query: &ReadQuery) -> Result<Option<SeqRange>, StoreError> {
-        let (mut first, mut last) = (query.range.first, query.range.last);
-        match (query.after, query.order) {
-            (Some(after), Order::Ascending) => first = first.max(Seq(after.0.saturating_add(1))),
-            (Some(after), Order::Descending) => last = last.min(Seq(after.0.saturating_sub(1))),
-            (None, _) => {}
-        }
-        let Some(oldest) = self.oldest() else { return Ok(None) };
-        let continued_below = query.after.filter(|after| query.order == Order::Descending && *after < oldest.seq);
-        let asked = if query.range.first > query.range.last {
-            return Ok(None);
-        } else if first > Seq(0) && first < oldest.seq {
-            Some(first)
-        } else {
-            continued_below.or((query.range.last < oldest.seq).then_some(query.range.last))
-        };
-        match asked {
-            Some(asked) if oldest.seq > Seq(1) => Err(StoreError::Gone { asked: asked.0, oldest }),
-            _ => Ok((first <= last).then_some(SeqRange { first, last })),
-        }
     }
 
     fn recorded(&self, record: &Record, detail: BodyDetail) -> Recorded {

@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use proreus_model::{Order, Record, Recorded, Seq, SeqRange};
+use proreus_model::{Order, Record, Recorded, Seq};
 
 use super::day::Day;
 use super::filter::Resolved;
@@ -24,7 +24,7 @@ const ROWS_AT_ONCE: usize = 64;
 /// A page of records that match.
 pub(super) fn page(published: &Published, query: &ReadQuery) -> Result<Page, StoreError> {
     let mut page = Page { watermark: Seq(published.watermark), ..Page::default() };
-    let Some(range) = asked_range(published, query)? else { return Ok(page) };
+    let Some(range) = query.positions(published.oldest())? else { return Ok(page) };
     let limit = query.limit.max(1);
     let mut days: Vec<&Arc<Day>> = published.days.iter().collect();
     if query.order == Order::Descending {
@@ -47,30 +47,6 @@ pub(super) fn page(published: &Published, query: &ReadQuery) -> Result<Page, Sto
         }
     }
     Ok(page)
-}
-
-/// The positions the query is about, `None` when there are none. `Seq(0)` as a first position means "from the oldest there is"; any other
-/// that retention took is `Gone`, so that a reader never takes a hole for quiet.
-fn asked_range(published: &Published, query: &ReadQuery) -> Result<Option<SeqRange>, StoreError> {
-    let (mut first, mut last) = (query.range.first, query.range.last);
-    match (query.after, query.order) {
-        (Some(after), Order::Ascending) => first = first.max(Seq(after.0.saturating_add(1))),
-        (Some(after), Order::Descending) => last = last.min(Seq(after.0.saturating_sub(1))),
-        (None, _) => {}
-    }
-    let Some(oldest) = published.oldest() else { return Ok(None) };
-    let continued_below = query.after.filter(|after| query.order == Order::Descending && *after < oldest.seq);
-    let asked = if query.range.first > query.range.last {
-        return Ok(None);
-    } else if first > Seq(0) && first < oldest.seq {
-        Some(first)
-    } else {
-        continued_below.or((query.range.last < oldest.seq).then_some(query.range.last))
-    };
-    match asked {
-        Some(asked) if oldest.seq > Seq(1) => Err(StoreError::Gone { asked: asked.0, oldest }),
-        _ => Ok((first <= last).then_some(SeqRange { first, last })),
-    }
 }
 
 /// Up to `limit` matching rows of a range.
