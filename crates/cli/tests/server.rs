@@ -47,6 +47,7 @@ impl Server {
                     clock: Arc::new(LastRecord),
                     board: Arc::new(NoRecording),
                     watermark,
+                    watching: None,
                     max_query_limit: 1_000,
                 });
                 let bound = BoundServer::bind(app, "127.0.0.1:0".parse().unwrap(), None, token).unwrap();

@@ -9,4 +9,4 @@ pub mod phases;
 mod snapshot;
 
 pub use diff::changed_fields;
-pub use snapshot::{EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Selector, Snapshot, Trail};
+pub use snapshot::{EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Restoring, Selector, Snapshot, SnapshotMemory, Trail};

@@ -21,6 +21,7 @@ use crate::failure::PROBLEM_JSON;
     tags(
         (name = "changes", description = "What changed, page by page or as a stream"),
         (name = "objects", description = "Objects as they were"),
+        (name = "incidents", description = "What is wrong, was wrong, and what changed before"),
         (name = "recording", description = "How the watching stands"),
         (name = "health", description = "For machines that look after this one"),
         (name = "events", description = "The watch event service's two endpoints, by its own rules")

@@ -19,7 +19,7 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("record", &["model", "observe", "store"]),
     ("playground", &["model"]),
     ("app", &["model", "observe", "doctor", "scenario", "store", "record", "playground"]),
-    ("api", &["model", "observe", "app"]),
+    ("api", &["model", "observe", "doctor", "app"]),
     ("serve", &["model", "api", "app"]),
     // `serve` is a verb of the command line, and the verb starts the host.
     ("cli", &["model", "doctor", "api", "app", "serve"]),

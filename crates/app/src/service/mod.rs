@@ -24,6 +24,7 @@ use crate::access::{Authenticator, TokenFile};
 use crate::application::Application;
 use crate::config::{AuthSettings, ConfigError, Settings};
 use crate::questions::Questions;
+use crate::watching::{WatchSettings, Watching};
 
 pub use board::Recording;
 pub use reload::ConfigSource;
@@ -95,6 +96,7 @@ pub struct ServiceInputs {
 pub struct Service {
     application: Arc<Application>,
     recording: Arc<Recording>,
+    watching: Arc<Watching>,
     journal: Arc<SqliteJournal>,
     ending: CancellationToken,
     housekeeping: std::thread::JoinHandle<()>,
@@ -154,27 +156,36 @@ impl Service {
                 .await?;
         let watermark = handle.watermark();
         let recording = Arc::new(Recording::new(handle));
+        let ending = CancellationToken::new();
+        let watching = Watching::start(
+            as_trait.clone(),
+            recording.appender(),
+            watermark.clone(),
+            WatchSettings { doctor: settings.doctor.clone(), incidents: settings.incidents.clone() },
+            ending.clone(),
+        );
         let application = Arc::new(Application {
             questions: Questions::new(as_trait),
             door,
             clock: clock.clone(),
             board: recording.clone(),
             watermark,
+            watching: Some(watching.clone()),
             max_query_limit: settings.max_query_limit,
         });
-        let ending = CancellationToken::new();
         let keeper = housekeeping::Keeper::new(journal.clone(), clock, &settings);
         let retention = keeper.retention();
         let housekeeping = keeper.start(recording.clone(), ending.clone());
         let following = tokio::spawn(reload::follow(reload::Following {
             application: application.clone(),
             recording: recording.clone(),
+            watching: watching.clone(),
             source: config,
             defaults: recorder,
             retention,
             ending: ending.clone(),
         }));
-        Ok(Self { application, recording, journal, ending, housekeeping, following })
+        Ok(Self { application, recording, watching, journal, ending, housekeeping, following })
     }
 
     /// What the interfaces ask.
@@ -185,6 +196,11 @@ impl Service {
     /// The live recording.
     pub fn recording(&self) -> Arc<Recording> {
         self.recording.clone()
+    }
+
+    /// The doctor that watches.
+    pub fn watching(&self) -> Arc<Watching> {
+        self.watching.clone()
     }
 
     /// The journal itself, for keeping the store.

@@ -15,6 +15,7 @@ use super::board::Recording;
 use super::housekeeping::policy_of;
 use super::selection::recorder_settings;
 use crate::application::Application;
+use crate::watching::{WatchSettings, Watching};
 use crate::config::{ConfigError, Overrides, Settings, parse_file, resolve};
 
 /// Between two looks at the file: a mounted ConfigMap changes within a minute anyway.
@@ -49,6 +50,7 @@ impl ConfigSource {
 pub(super) struct Following {
     pub(super) application: Arc<Application>,
     pub(super) recording: Arc<Recording>,
+    pub(super) watching: Arc<Watching>,
     pub(super) source: Option<ConfigSource>,
     pub(super) defaults: RecorderSettings,
     pub(super) retention: Arc<ArcSwap<RetentionPolicy>>,
@@ -83,6 +85,7 @@ async fn put_in_force(following: &Following, read: &Result<Settings, ConfigError
         Ok((settings, recorder)) => {
             following.retention.store(Arc::new(policy_of(settings)));
             following.recording.reconfigure(recorder).await;
+            following.watching.reconfigure(WatchSettings { doctor: settings.doctor.clone(), incidents: settings.incidents.clone() });
             tracing::info!("the changed configuration is in force; listen, tls, auth, clusters, dataDir and redaction need a restart");
         }
         Err(error) => tracing::warn!(%error, hint = error.hint, "the changed configuration will not do; the former one stays in force"),

@@ -3,6 +3,8 @@
 mod audit;
 mod changes;
 mod health;
+mod incident_stream;
+mod incidents;
 mod objects;
 mod recording;
 mod stream;
@@ -35,6 +37,11 @@ pub(crate) fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(objects::history))
         .routes(routes!(objects::diff))
         .routes(routes!(objects::state))
+        .routes(routes!(incidents::incidents))
+        .routes(routes!(incident_stream::stream))
+        .routes(routes!(incidents::incident))
+        .routes(routes!(incidents::checks))
+        .routes(routes!(incidents::doctor))
         .routes(routes!(recording::watches))
         .routes(routes!(recording::clusters))
         .routes(routes!(recording::store_stats))

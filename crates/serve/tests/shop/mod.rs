@@ -129,6 +129,7 @@ impl Shop {
             clock: setup.clock,
             board: Arc::new(Board),
             watermark,
+            watching: None,
             max_query_limit: setup.max_query_limit,
         });
         let shutdown = CancellationToken::new();
