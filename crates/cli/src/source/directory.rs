@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proreus_api::{Change, Cluster, Diff, ObjectAtTime};
 use proreus_app::questions::{
-    ChangesQuestion, HistoryQuestion, Monitoring, ObjectQuestion, ObjectRef, PhaseOptions, RecordView, StateCursor, StateQuestion,
+    ChangesQuestion, HistoryQuestion, Monitoring, ObjectQuestion, ObjectRef, PhaseOptions, RecordView, StateCursor, StateQuestion, Told,
 };
 use proreus_app::{AppError, Moment, Questions, parse_moment};
 use proreus_model::{Access, Cursor, Order, Seq};
@@ -32,8 +32,8 @@ impl Directory {
         Ok(Self { questions, now })
     }
 
-    /// A reader that follows every cluster in the journal.
-    pub(crate) fn monitoring(&self) -> Result<Monitoring, Failure> {
+    /// A reader that follows every cluster in the journal, and what was told last before the oldest record.
+    pub(crate) fn monitoring(&self) -> Result<(Monitoring, Vec<Told>), Failure> {
         Ok(self.questions.monitoring(PhaseOptions::default())?)
     }
 

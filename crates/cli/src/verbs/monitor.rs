@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
-use proreus_app::questions::{Monitoring, Phase, Progress, Severity, StateWord, Target};
+use proreus_app::questions::{Monitoring, Phase, Progress, Severity, StateWord, Target, Told};
 
 use crate::failure::Failure;
 use crate::flags::MonitorFlags;
@@ -43,9 +43,10 @@ pub(crate) async fn run(flags: &MonitorFlags, context: &mut Context<'_, '_>) -> 
         namespace: namespace.to_owned(),
         name: name.to_owned(),
     };
-    let mut monitoring = directory.monitoring()?;
+    let (mut monitoring, mut before) = directory.monitoring()?;
     let mut view = View::new(flags, context);
-    let told = view.tell(monitoring.catch_up(None)?, &wanted, context)?;
+    before.extend(monitoring.catch_up(None)?);
+    let told = view.tell(before, &wanted, context)?;
     let outcome = match flags.watch {
         true => watch(flags, &directory, &mut monitoring, &wanted, &mut view, context).await,
         false if told == 0 => Err(not_found(&wanted, &monitoring)),
@@ -141,10 +142,10 @@ impl View {
     }
 
     /// Shows the updates of the cluster that was asked for; how many there were.
-    fn tell(&mut self, updates: Vec<Progress>, wanted: &Wanted, context: &mut Context<'_, '_>) -> Result<usize, Failure> {
+    fn tell(&mut self, updates: Vec<Told>, wanted: &Wanted, context: &mut Context<'_, '_>) -> Result<usize, Failure> {
         let paint = context.paint();
         let mut told = 0;
-        for update in updates.into_iter().filter(|update| wanted.is(update)) {
+        for update in updates.into_iter().map(|told| told.progress).filter(|update| wanted.is(update)) {
             told += 1;
             let first = *self.first.get_or_insert(update.timestamp);
             match (&mut self.listing, &self.bar) {

@@ -16,7 +16,7 @@ use super::progress::{CauseClass, Phase, Progress, RelatedObject, StateWord};
 use super::provider;
 use super::scope::Target;
 use super::trouble::{self, EventTroubles, Trouble};
-use super::{Effect, PhaseOptions, later};
+use super::{Effect, PhaseOptions, RootKind, later};
 
 /// Incarnations remembered as gone, so that a late record of one does not begin a new course.
 const GONE_LIMIT: usize = 64;
@@ -129,6 +129,14 @@ impl Course {
 
     pub(super) fn is_over(&self) -> bool {
         self.ended == Some(Ending::Deleted)
+    }
+
+    /// What the monitored object is.
+    pub(super) fn root_kind(&self) -> RootKind {
+        match self.root.as_ref().map(|(kind, _)| kind.as_str()) {
+            Some("ClusterDeployment") => RootKind::ClusterDeployment,
+            Some(_) | None => RootKind::Cluster,
+        }
     }
 
     /// Nothing was ever told: such a course can be forgotten without anybody missing it.

@@ -92,6 +92,36 @@ pub enum Effect {
     Learned(Lesson),
 }
 
+/// The kinds of object that can be monitored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootKind {
+    /// A cluster that k0rdent deploys.
+    ClusterDeployment,
+    /// A cluster of Cluster API that nothing else made.
+    Cluster,
+}
+
+/// What is known of a monitor beside its progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// What it rests on: the primary object.
+    pub root: RootKind,
+    /// Updates told so far.
+    pub updates: u64,
+    /// Whether the primary object is gone.
+    pub is_deleted: bool,
+}
+
+impl RootKind {
+    /// API group and resource type.
+    pub fn resource(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ClusterDeployment => (facts::K0RDENT, "clusterdeployments"),
+            Self::Cluster => (CAPI, "clusters"),
+        }
+    }
+}
+
 /// The state of the fold over one journal: every monitored cluster in it.
 #[derive(Clone, Debug, Default)]
 pub struct Phases {
@@ -128,6 +158,12 @@ impl Phases {
     /// How a target stands now: what an update would say.
     pub fn current(&self, target: &Target, now: Timestamp) -> Option<Progress> {
         self.courses.get(target)?.current(now, &self.options)
+    }
+
+    /// What is known of a monitor beside its progress.
+    pub fn outline(&self, target: &Target) -> Option<Outline> {
+        let course = self.courses.get(target)?;
+        Some(Outline { root: course.root_kind(), updates: course.number, is_deleted: course.is_over() })
     }
 
     /// Fires what is due up to a moment, each stamped with the moment it was due.
