@@ -50,6 +50,9 @@ pub(super) struct Told {
     pub(super) states: Vec<StateWord>,
     pub(super) classes: BTreeSet<CauseClass>,
     pub(super) deletion: String,
+    pub(super) deletion_steps: u32,
+    /// Updates told in this course.
+    pub(super) updates: u32,
     pub(super) is_unknown: bool,
 }
 
@@ -223,6 +226,11 @@ impl Course {
         self.heard.take_back(about);
     }
 
+    /// Something moved: what is timed by silence begins anew.
+    pub(super) fn moved(&mut self, at: Timestamp) {
+        (self.last_progress, self.is_stalled) = (at, false);
+    }
+
     fn has_failed(&self) -> bool {
         matches!(self.ended, Some(Ending::Failed(_)))
     }
@@ -334,7 +342,10 @@ impl Course {
     /// When it is called stalled.
     pub(super) fn stall_due(&self, options: &PhaseOptions) -> Option<Timestamp> {
         let is_dry = self.has(StateWord::DryRun);
-        let is_timed = self.ended.is_none() && !self.is_degraded && !self.is_waiting() && !is_dry && self.ready_since.is_none();
+        // A cause that will end in `Failed` is told already; that nothing moves meanwhile is no news.
+        let is_explained = self.standing.values().any(|standing| standing.trouble.can_fail);
+        let is_open = self.ended.is_none() && !self.is_degraded && self.ready_since.is_none();
+        let is_timed = is_open && !self.is_waiting() && !is_dry && !is_explained;
         (is_timed && !self.is_stalled).then(|| after(self.last_progress, options.stall_seconds))
     }
 
