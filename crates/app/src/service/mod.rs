@@ -162,7 +162,7 @@ impl Service {
             clock: clock.clone(),
             options: settings.monitor.phases.clone(),
             limits: settings.monitor.limits.clone(),
-            passing: Passing::WithRecords,
+            passing: Passing::Written(recording.appender()),
         }));
         let application = Arc::new(Application {
             questions,

@@ -23,6 +23,9 @@ const GONE_LIMIT: usize = 64;
 /// Nodes remembered by Events; beyond this the objects themselves count.
 const NODES_LIMIT: usize = 2_000;
 
+/// How long after its creation a cluster may be first seen for its times to be worth learning: a watch that is caught up lags seconds.
+const WITNESSED_WITHIN: u64 = 60;
+
 /// How a course ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -87,6 +90,7 @@ pub(super) struct Course {
     pub(super) is_stalled: bool,
     pub(super) stale_since: Option<Timestamp>,
     quiet_until: Option<Timestamp>,
+    deleted_at: Option<Timestamp>,
     looked_at: Timestamp,
     pub(super) told: Told,
 }
@@ -121,6 +125,7 @@ impl Course {
             is_stalled: false,
             stale_since: None,
             quiet_until: None,
+            deleted_at: None,
             looked_at: Timestamp::MIN,
             told: Told::default(),
         }
@@ -140,6 +145,11 @@ impl Course {
             Some("ClusterDeployment") => RootKind::ClusterDeployment,
             Some(_) | None => RootKind::Cluster,
         }
+    }
+
+    /// Since when the monitored object is gone.
+    pub(super) fn deleted_at(&self) -> Option<Timestamp> {
+        self.is_over().then_some(self.deleted_at).flatten()
     }
 
     /// Nothing was ever told: such a course can be forgotten without anybody missing it.
@@ -197,7 +207,7 @@ impl Course {
             return Vec::new();
         }
         let effects = self.tell_deleted(at, options);
-        self.ended = Some(Ending::Deleted);
+        (self.ended, self.deleted_at) = (Some(Ending::Deleted), Some(at));
         self.rest(at);
         effects
     }
@@ -293,6 +303,11 @@ impl Course {
                     now.insert(found.class, found);
                 }
             }
+        }
+        // A cause that is over is a move: what it held up may take its time again.
+        let is_over = |class: &CauseClass, standing: &Standing| standing.trouble.can_fail && !now.contains_key(class);
+        if self.standing.iter().any(|(class, standing)| is_over(class, standing)) {
+            self.moved(at);
         }
         self.standing = now
             .into_iter()
@@ -401,6 +416,10 @@ impl Course {
         let seconds = starts.iter().zip(ends).map(|((phase, start), end)| (*phase, seconds_between(*start, end))).collect();
         let metadata = &assessment.metadata;
         // One that we did not see from its beginning teaches nothing about how long it takes.
+        let created = metadata.created_at?;
+        if seconds_between(created, self.began) > WITNESSED_WITHIN {
+            return None;
+        }
         (self.phase_began.contains_key(&Phase::Initializing) && !metadata.provider.is_empty()).then(|| Lesson {
             provider: metadata.provider.clone(),
             template: metadata.template.clone(),
