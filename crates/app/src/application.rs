@@ -6,6 +6,7 @@ use proreus_model::{Access, ClusterId, Seq};
 use tokio::sync::watch;
 
 use crate::access::Authenticator;
+use crate::monitors::Monitors;
 use crate::questions::{ChangesAnswer, ChangesQuestion, Questions, RecordView, RecordsAnswer};
 use crate::status::{RecordingBoard, RecordingStatus, WatchState, WatchStatus};
 use crate::{AppError, Clock};
@@ -22,6 +23,8 @@ pub struct Application {
     pub board: Arc<dyn RecordingBoard>,
     /// Moves with every durable append.
     pub watermark: watch::Receiver<Seq>,
+    /// Provisionings, live.
+    pub monitors: Arc<Monitors>,
     /// Upper bound of one page of the older endpoints.
     pub max_query_limit: usize,
 }

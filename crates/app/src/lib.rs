@@ -12,6 +12,7 @@ mod error;
 mod kinds;
 pub mod manifests;
 mod moment;
+pub mod monitors;
 pub mod playground;
 pub mod questions;
 mod reading;

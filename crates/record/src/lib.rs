@@ -33,6 +33,8 @@ mod queue;
 mod settings;
 mod writer;
 
+mod appender;
+
 mod cluster_api;
 mod identity;
 mod ledger;
@@ -47,6 +49,7 @@ mod import;
 
 mod error;
 
+pub use appender::{APPEND_BYTES_LIMIT, APPEND_RECORDS_LIMIT, Appender};
 pub use board::{Board, BoardSnapshot, ClusterStatus, WatchCounters, WatchStatus, WriterStatus};
 pub use connect::{ClusterSource, ConnectError, Connection, connect};
 pub use cutter::MAX_OBJECT_BYTES;

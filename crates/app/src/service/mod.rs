@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{Authenticator, TokenFile};
 use crate::application::Application;
 use crate::config::{AuthSettings, ConfigError, Settings};
+use crate::monitors::{MonitorInputs, Monitors, Passing};
 use crate::questions::Questions;
 
 pub use board::Recording;
@@ -99,6 +100,7 @@ pub struct Service {
     ending: CancellationToken,
     housekeeping: std::thread::JoinHandle<()>,
     following: tokio::task::JoinHandle<()>,
+    monitoring: tokio::task::JoinHandle<()>,
 }
 
 /// The clusters that settings name, or the default one.
@@ -154,15 +156,25 @@ impl Service {
                 .await?;
         let watermark = handle.watermark();
         let recording = Arc::new(Recording::new(handle));
+        let questions = Questions::new(as_trait);
+        let monitors = Arc::new(Monitors::new(MonitorInputs {
+            questions: questions.clone(),
+            clock: clock.clone(),
+            options: settings.monitor.phases.clone(),
+            limits: settings.monitor.limits.clone(),
+            passing: Passing::Written(recording.appender()),
+        }));
         let application = Arc::new(Application {
-            questions: Questions::new(as_trait),
+            questions,
             door,
             clock: clock.clone(),
             board: recording.clone(),
-            watermark,
+            watermark: watermark.clone(),
+            monitors: monitors.clone(),
             max_query_limit: settings.max_query_limit,
         });
         let ending = CancellationToken::new();
+        let monitoring = tokio::spawn(monitors.follow(watermark, ending.clone()));
         let keeper = housekeeping::Keeper::new(journal.clone(), clock, &settings);
         let retention = keeper.retention();
         let housekeeping = keeper.start(recording.clone(), ending.clone());
@@ -174,7 +186,7 @@ impl Service {
             retention,
             ending: ending.clone(),
         }));
-        Ok(Self { application, recording, journal, ending, housekeeping, following })
+        Ok(Self { application, recording, journal, ending, housekeeping, following, monitoring })
     }
 
     /// What the interfaces ask.
@@ -205,6 +217,7 @@ impl Service {
         self.ending.cancel();
         let outcome = self.recording.shutdown().await;
         self.following.abort();
+        self.monitoring.abort();
         let housekeeping = self.housekeeping;
         if tokio::task::spawn_blocking(move || housekeeping.join()).await.is_err() {
             tracing::error!("the housekeeping ended unexpectedly");
