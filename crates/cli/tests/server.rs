@@ -46,6 +46,7 @@ impl Server {
                     door,
                     clock: Arc::new(LastRecord),
                     board: Arc::new(NoRecording),
+                    emission: Arc::default(),
                     watermark,
                     max_query_limit: 1_000,
                 });

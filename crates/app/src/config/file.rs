@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ConfigError;
+use super::{ConfigError, EmitSection};
 
 /// Every key of the file. All are optional.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -29,6 +29,8 @@ pub struct FileConfig {
     pub insecure_no_auth: Option<bool>,
     /// What is recorded.
     pub record: RecordSection,
+    /// Who is told of incidents.
+    pub emit: EmitSection,
     /// Upper bound of the older endpoints' `limit`.
     pub max_query_limit: Option<usize>,
     /// The older service's list: exactly these types are recorded.

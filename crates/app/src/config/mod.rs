@@ -3,10 +3,12 @@
 //!
 //! Pure but for `read_file`: the environment and the flags are arguments.
 
+mod emit;
 mod file;
 mod quantity;
 mod settings;
 
+pub use emit::{EmitSection, EmitSettings, EndpointEntry, EndpointSettings, EndpointType, Receiver};
 pub use file::{ClusterEntry, FileConfig, ResourceEntry, parse_file};
 pub use quantity::parse_bytes;
 pub(crate) use settings::MIN_DISK_BYTES;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::file::{ClusterEntry, FileConfig, ResourceEntry};
+use super::emit::{EmitSettings, resolve_emit};
 use super::{ConfigError, parse_bytes};
 use crate::questions::MAX_PAGE_LIMIT;
 
@@ -140,6 +141,8 @@ pub struct Settings {
     pub tls: Option<TlsSettings>,
     /// What is recorded.
     pub record: RecordSelection,
+    /// Who is told of incidents.
+    pub emit: EmitSettings,
     /// Upper bound of the older endpoints' `limit`.
     pub max_query_limit: usize,
 }
@@ -188,6 +191,7 @@ pub fn resolve(file: Option<(&str, FileConfig)>, env: &Overrides, flags: &Overri
         kubeconfig: flags.kubeconfig.clone().or(file.kubeconfig.clone()).map(PathBuf::from),
         tls: resolve_tls(cert, key)?,
         max_query_limit: resolve_query_limit(&file_name, file.max_query_limit)?,
+        emit: resolve_emit(&file_name, file.emit.clone())?,
         record: resolve_record(file),
     })
 }

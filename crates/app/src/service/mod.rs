@@ -3,6 +3,7 @@
 //! Not here: HTTP (that is `serve`) and signals (that is `cli`). Invariant: after `shutdown` everything that was taken in is durable.
 
 mod board;
+mod emission;
 mod housekeeping;
 mod reload;
 mod selection;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{Authenticator, TokenFile};
 use crate::application::Application;
 use crate::config::{AuthSettings, ConfigError, Settings};
+use crate::emission::Emission;
 use crate::questions::Questions;
 
 pub use board::Recording;
@@ -95,6 +97,7 @@ pub struct ServiceInputs {
 pub struct Service {
     application: Arc<Application>,
     recording: Arc<Recording>,
+    emission: Emission,
     journal: Arc<SqliteJournal>,
     ending: CancellationToken,
     housekeeping: std::thread::JoinHandle<()>,
@@ -149,16 +152,20 @@ impl Service {
         let redactor = Redactor::new(Arc::new(key), redaction_settings(&settings.record));
         let wanted = recorder_settings(&settings.record, &recorder)?;
         let as_trait: Arc<dyn Journal> = journal.clone();
+        let writable = clusters.clone();
         let handle =
             Recorder::start(RecorderInputs { journal: as_trait.clone(), clock: clock.clone(), redactor, clusters, settings: wanted })
                 .await?;
         let watermark = handle.watermark();
         let recording = Arc::new(Recording::new(handle));
+        let told = emission::Told { journal: as_trait.clone(), clock: clock.clone(), clusters: writable, settings: settings.emit.clone() };
+        let emission = told.start(&recording, watermark.clone());
         let application = Arc::new(Application {
             questions: Questions::new(as_trait),
             door,
             clock: clock.clone(),
             board: recording.clone(),
+            emission: emission.board(),
             watermark,
             max_query_limit: settings.max_query_limit,
         });
@@ -172,9 +179,10 @@ impl Service {
             source: config,
             defaults: recorder,
             retention,
+            emission: emission.reconfigure(),
             ending: ending.clone(),
         }));
-        Ok(Self { application, recording, journal, ending, housekeeping, following })
+        Ok(Self { application, recording, emission, journal, ending, housekeeping, following })
     }
 
     /// What the interfaces ask.
@@ -203,6 +211,7 @@ impl Service {
     /// What was taken in could not be written.
     pub async fn shutdown(self) -> Result<(), ServiceError> {
         self.ending.cancel();
+        self.emission.end().await;
         let outcome = self.recording.shutdown().await;
         self.following.abort();
         let housekeeping = self.housekeeping;
