@@ -360,8 +360,10 @@ impl Outbox {
                 self.waiting += usize::from(entry.push(Occasion::Repeated, None, now));
             }
             let about = entry.about();
+            // A further attempt is no further notice, and keeping alive is none.
+            let is_news = !self.rules.keeps_alive && entry.waiting.front().is_some_and(|front| front.attempts == 0);
             let allowed = self.objects.next(&about, now);
-            if allowed > now && !self.rules.keeps_alive {
+            if allowed > now && is_news {
                 if let Some(front) = entry.waiting.front_mut() {
                     front.due = allowed;
                 }
@@ -369,7 +371,9 @@ impl Outbox {
                 continue;
             }
             let Some(notice) = entry.notice(&self.journal, &self.consumer) else { continue };
-            self.objects.take(about, now);
+            if is_news {
+                self.objects.take(about, now);
+            }
             entry.is_sending = true;
             entry.told_at = Some(now);
             let goes_alone = entry.goes_alone;
