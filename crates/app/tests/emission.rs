@@ -10,7 +10,7 @@ use std::time::Duration;
 use proreus_doctor::emission::EndpointRules;
 use telling::alertmanager::Alertmanager;
 use telling::hook::{Hook, Manner};
-use telling::{Bench, endpoint, quick_retries, until};
+use telling::{Bench, endpoint, impatient, quick_retries, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_webhook_hears_of_an_incident_and_of_its_end_and_of_nothing_twice() {
@@ -72,7 +72,7 @@ async fn whatever_fails_and_whenever_we_are_killed_every_incident_arrives_and_it
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let emission = {
             let _within = runtime.enter();
-            bench.tell(vec![endpoint("hook", &hook.url(), rules.clone())])
+            bench.tell(vec![impatient("hook", &hook.url(), rules.clone())])
         };
         for number in 0..5 {
             let id = format!("i{}", (round * 3 + number) % 9);
@@ -85,12 +85,13 @@ async fn whatever_fails_and_whenever_we_are_killed_every_incident_arrives_and_it
         drop(emission);
         runtime.shutdown_background();
     }
-    let emission = bench.tell(vec![endpoint("hook", &hook.url(), rules)]);
+    let emission = bench.tell(vec![impatient("hook", &hook.url(), rules)]);
     let last = || -> BTreeMap<String, bool> {
         let mut last: BTreeMap<String, (u64, bool)> = BTreeMap::new();
         for heard in hook.taken() {
+            let word = (heard.seq(), heard.event != "incident.resolved");
             let entry = last.entry(heard.incident).or_default();
-            *entry = (*entry).max((heard.seq(), heard.event != "incident.resolved"));
+            *entry = (*entry).max(word);
         }
         last.into_iter().map(|(id, (_, is_open))| (id, is_open)).collect()
     };

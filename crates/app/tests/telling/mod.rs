@@ -34,9 +34,14 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// A webhook at an address.
+/// A webhook at an address, which is waited for longer than any test takes.
 pub(crate) fn endpoint(name: &str, url: &str, rules: EndpointRules) -> EndpointSettings {
-    EndpointSettings { name: name.to_owned(), receiver: Receiver::Webhook(target(url, Duration::from_secs(20))), rules }
+    EndpointSettings { name: name.to_owned(), receiver: Receiver::Webhook(target(url, WITHIN * 2)), rules }
+}
+
+/// A webhook that is waited for only shortly.
+pub(crate) fn impatient(name: &str, url: &str, rules: EndpointRules) -> EndpointSettings {
+    EndpointSettings { name: name.to_owned(), receiver: Receiver::Webhook(target(url, Duration::from_millis(300))), rules }
 }
 
 pub(crate) fn target(url: &str, timeout: Duration) -> Target {
