@@ -8,6 +8,7 @@ mod application;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod emission;
 mod error;
 mod kinds;
 pub mod manifests;

@@ -6,6 +6,7 @@
 pub mod catalogue;
 mod check;
 pub mod checks;
+pub mod emission;
 mod examination;
 mod finding;
 pub mod incidents;

@@ -95,10 +95,22 @@ impl ClusterApi {
 
     /// Sends a GET and waits for the head of a good answer.
     pub(crate) async fn open(&self, path: &str, accept: &str) -> Result<ByteStream, ApiError> {
-        let request = http::Request::get(path)
-            .header(http::header::ACCEPT, accept)
-            .body(kube::client::Body::empty())
-            .map_err(|error| ApiError::Transport(error.to_string()))?;
+        let request = http::Request::get(path).header(http::header::ACCEPT, accept).body(kube::client::Body::empty());
+        self.exchange(request).await
+    }
+
+    /// Applies an object on the server's side and waits until it is there.
+    pub(crate) async fn apply(&self, path: &str, body: Vec<u8>) -> Result<(), ApiError> {
+        let request = http::Request::patch(path)
+            .header(http::header::ACCEPT, "application/json")
+            .header(http::header::CONTENT_TYPE, "application/apply-patch+yaml")
+            .body(kube::client::Body::from(body));
+        // The head says all: what comes after it is the object that we know.
+        self.exchange(request).await.map(drop)
+    }
+
+    async fn exchange(&self, request: Result<http::Request<kube::client::Body>, http::Error>) -> Result<ByteStream, ApiError> {
+        let request = request.map_err(|error| ApiError::Transport(error.to_string()))?;
         let answer = tokio::time::timeout(RESPONSE_LIMIT, self.client.send(request))
             .await
             .map_err(|_| ApiError::Transport(format!("no answer within {} s", RESPONSE_LIMIT.as_secs())))?
@@ -200,6 +212,11 @@ pub(crate) fn named(of: &ResourceType, id: &proreus_model::ObjectId) -> String {
 
 fn base(of: &ResourceType) -> String {
     if of.group.is_empty() { format!("/api/{}", of.version) } else { format!("/apis/{}/{}", of.group, of.version) }
+}
+
+/// The request that applies an Event as `manager`, which takes over what somebody else wrote into it.
+pub(crate) fn event_path(namespace: &str, name: &str, manager: &str) -> String {
+    format!("/api/v1/namespaces/{}/events/{}?fieldManager={}&force=true", encode(namespace), encode(name), encode(manager))
 }
 
 /// The request for a page of a list.

@@ -36,6 +36,7 @@ mod writer;
 mod appender;
 
 mod cluster_api;
+mod event_writer;
 mod identity;
 mod ledger;
 mod scope_watch;
@@ -54,6 +55,7 @@ pub use board::{Board, BoardSnapshot, ClusterStatus, WatchCounters, WatchStatus,
 pub use connect::{ClusterSource, ConnectError, Connection, connect};
 pub use cutter::MAX_OBJECT_BYTES;
 pub use error::RecordError;
+pub use event_writer::{EventRefusal, EventWriter};
 pub use import::{ImportOptions, ImportProgress, ImportReport, import_watch_jsonl};
 pub use json::{JsonError, MAX_DEPTH};
 pub use lag::LagHistogram;

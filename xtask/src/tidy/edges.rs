@@ -9,7 +9,7 @@ use super::complaint::Complaint;
 use super::members::Member;
 
 /// The arrows, from the brains up to the binary: a crate and the crates it may name.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("observe", &["model"]),
     ("doctor", &["model", "observe"]),
@@ -17,8 +17,10 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("scenario", &["model"]),
     ("store", &["model"]),
     ("record", &["model", "observe", "store"]),
+    // Sends what others decided to send, and needs no word of ours for it.
+    ("emit", &[]),
     ("playground", &["model"]),
-    ("app", &["model", "observe", "doctor", "scenario", "store", "record", "playground"]),
+    ("app", &["model", "observe", "doctor", "scenario", "store", "record", "emit", "playground"]),
     ("api", &["model", "observe", "app"]),
     ("serve", &["model", "api", "app"]),
     // `serve` is a verb of the command line, and the verb starts the host.
