@@ -9,6 +9,7 @@ pub mod checks;
 mod examination;
 mod finding;
 pub mod incidents;
+pub mod probes;
 mod settings;
 
 pub use check::{Check, Mode, Severity, Subject, Threshold, Undecided, Verdict};
