@@ -10,6 +10,7 @@ pub mod demo;
 pub mod doctor;
 mod error;
 mod kinds;
+pub mod live;
 pub mod manifests;
 mod moment;
 pub mod playground;
