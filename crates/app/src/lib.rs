@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod emission;
 mod error;
 mod kinds;
+pub mod live;
 pub mod manifests;
 mod moment;
 pub mod monitors;
