@@ -170,7 +170,7 @@ async fn trusts_the_authorities_that_it_was_given_and_no_others() {
     let tls = axum_server::tls_rustls::RustlsConfig::from_pem(cert.clone().into_bytes(), key.into_bytes()).await.unwrap();
     let heard = Heard::default();
     let router = Router::new().route("/take", axum::routing::post(take)).with_state(heard.clone());
-    let handle = axum_server::Handle::new();
+    let handle = axum_server::Handle::<std::net::SocketAddr>::new();
     let server = axum_server::bind_rustls("127.0.0.1:0".parse().unwrap(), tls).handle(handle.clone());
     tokio::spawn(server.serve(router.into_make_service()));
     let port = handle.listening().await.unwrap().port();

@@ -160,7 +160,7 @@ impl Service {
                 .await?;
         let watermark = handle.watermark();
         let recording = Arc::new(Recording::new(handle));
-        let questions = Questions::new(as_trait);
+        let questions = Questions::new(as_trait.clone());
         let monitors = Arc::new(Monitors::new(MonitorInputs {
             questions: questions.clone(),
             clock: clock.clone(),
