@@ -8,6 +8,7 @@ mod change;
 mod incident;
 mod json;
 mod mark;
+mod monitor;
 mod object;
 mod problem;
 mod status;
@@ -20,6 +21,7 @@ pub use incident::{
 };
 pub use json::{Json, read_json};
 pub use mark::{Mark, MarkKind, MarkPage};
+pub use monitor::{MonitorItem, MonitorLog, MonitorMetadata, MonitorPage, MonitorService, MonitorUpdate, RelatedObject};
 pub use object::{Diff, ObjectAtTime, StatePage};
 pub use problem::Problem;
 pub use status::{

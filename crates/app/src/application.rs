@@ -6,6 +6,8 @@ use proreus_model::{Access, ClusterId, Seq};
 use tokio::sync::watch;
 
 use crate::access::Authenticator;
+use crate::emission::EmissionBoard;
+use crate::monitors::Monitors;
 use crate::questions::{IncidentNews, ChangesAnswer, ChangesQuestion, Questions, RecordView, RecordsAnswer};
 use crate::status::{RecordingBoard, RecordingStatus, WatchState, WatchStatus};
 use crate::watching::Watching;
@@ -21,10 +23,14 @@ pub struct Application {
     pub clock: Arc<dyn Clock>,
     /// How the recording stands.
     pub board: Arc<dyn RecordingBoard>,
+    /// How the telling of incidents stands.
+    pub emission: Arc<EmissionBoard>,
     /// Moves with every durable append.
     pub watermark: watch::Receiver<Seq>,
     /// The doctor that watches; there is none where nothing is recorded.
     pub watching: Option<Arc<Watching>>,
+    /// Provisionings, live.
+    pub monitors: Arc<Monitors>,
     /// Upper bound of one page of the older endpoints.
     pub max_query_limit: usize,
 }

@@ -167,6 +167,11 @@ pub fn catalogue() -> &'static [&'static Check] {
     checks::CHECKS
 }
 
+/// The ids of the checks that words stand for; none for all.
+pub(crate) fn checks_named(words: &[String]) -> Result<Vec<&'static str>, AppError> {
+    words.iter().map(|word| check_named(word).map(|check| check.id)).collect()
+}
+
 /// The check of that id, or the one that gives that reason.
 ///
 /// # Errors

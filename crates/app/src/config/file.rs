@@ -5,7 +5,7 @@ use proreus_doctor::incidents::IncidentSettings;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ConfigError;
+use super::{ConfigError, EmitSection, MonitorSection};
 
 /// Every key of the file. All are optional.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -35,6 +35,10 @@ pub struct FileConfig {
     pub doctor: DoctorSettings,
     /// Hold-downs, windows and limits of incidents.
     pub incidents: IncidentSettings,
+    /// How patient monitors are, and how many may listen.
+    pub monitor: MonitorSection,
+    /// Who is told of incidents.
+    pub emit: EmitSection,
     /// Upper bound of the older endpoints' `limit`.
     pub max_query_limit: Option<usize>,
     /// The older service's list: exactly these types are recorded.

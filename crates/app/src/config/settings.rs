@@ -7,7 +7,9 @@ use proreus_doctor::incidents::IncidentSettings;
 use proreus_doctor::{DoctorSettings, SettingsError};
 use serde_json::Value;
 
+use super::emit::{EmitSettings, resolve_emit};
 use super::file::{ClusterEntry, FileConfig, ResourceEntry};
+use super::monitor::{MonitorSettings, resolve_monitor};
 use super::{ConfigError, parse_bytes};
 use crate::questions::MAX_PAGE_LIMIT;
 
@@ -149,6 +151,10 @@ pub struct Settings {
     pub doctor: DoctorSettings,
     /// Hold-downs, windows and limits of incidents.
     pub incidents: IncidentSettings,
+    /// How patient monitors are, and how many may listen.
+    pub monitor: MonitorSettings,
+    /// Who is told of incidents.
+    pub emit: EmitSettings,
     /// Upper bound of the older endpoints' `limit`.
     pub max_query_limit: usize,
 }
@@ -196,9 +202,11 @@ pub fn resolve(file: Option<(&str, FileConfig)>, env: &Overrides, flags: &Overri
         clusters: resolve_clusters(&file_name, &file, flags)?,
         kubeconfig: flags.kubeconfig.clone().or(file.kubeconfig.clone()).map(PathBuf::from),
         tls: resolve_tls(cert, key)?,
+        monitor: resolve_monitor(&file_name, &file.monitor)?,
         max_query_limit: resolve_query_limit(&file_name, file.max_query_limit)?,
         doctor: resolve_doctor(&file_name, file.doctor.clone())?,
         incidents: resolve_incidents(&file_name, file.incidents.clone())?,
+        emit: resolve_emit(&file_name, file.emit.clone())?,
         record: resolve_record(file),
     })
 }

@@ -3,6 +3,7 @@
 //! Not here: HTTP (that is `serve`) and signals (that is `cli`). Invariant: after `shutdown` everything that was taken in is durable.
 
 mod board;
+mod emission;
 mod housekeeping;
 mod reload;
 mod selection;
@@ -23,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{Authenticator, TokenFile};
 use crate::application::Application;
 use crate::config::{AuthSettings, ConfigError, Settings};
+use crate::emission::Emission;
+use crate::monitors::{MonitorInputs, Monitors, Passing};
 use crate::questions::Questions;
 use crate::watching::{WatchSettings, Watching};
 
@@ -97,10 +100,12 @@ pub struct Service {
     application: Arc<Application>,
     recording: Arc<Recording>,
     watching: Arc<Watching>,
+    emission: Emission,
     journal: Arc<SqliteJournal>,
     ending: CancellationToken,
     housekeeping: std::thread::JoinHandle<()>,
     following: tokio::task::JoinHandle<()>,
+    monitoring: tokio::task::JoinHandle<()>,
 }
 
 /// The clusters that settings name, or the default one.
@@ -151,6 +156,7 @@ impl Service {
         let redactor = Redactor::new(Arc::new(key), redaction_settings(&settings.record));
         let wanted = recorder_settings(&settings.record, &recorder)?;
         let as_trait: Arc<dyn Journal> = journal.clone();
+        let writable = clusters.clone();
         let handle =
             Recorder::start(RecorderInputs { journal: as_trait.clone(), clock: clock.clone(), redactor, clusters, settings: wanted })
                 .await?;
@@ -164,15 +170,28 @@ impl Service {
             WatchSettings { doctor: settings.doctor.clone(), incidents: settings.incidents.clone() },
             ending.clone(),
         );
+        let questions = Questions::new(as_trait.clone());
+        let monitors = Arc::new(Monitors::new(MonitorInputs {
+            questions: questions.clone(),
+            clock: clock.clone(),
+            options: settings.monitor.phases.clone(),
+            limits: settings.monitor.limits.clone(),
+            passing: Passing::Written(recording.appender()),
+        }));
+        let told = emission::Told { journal: as_trait.clone(), clock: clock.clone(), clusters: writable, settings: settings.emit.clone() };
+        let emission = told.start(&recording, watermark.clone());
         let application = Arc::new(Application {
-            questions: Questions::new(as_trait),
+            questions,
             door,
             clock: clock.clone(),
             board: recording.clone(),
-            watermark,
+            emission: emission.board(),
+            watermark: watermark.clone(),
             watching: Some(watching.clone()),
+            monitors: monitors.clone(),
             max_query_limit: settings.max_query_limit,
         });
+        let monitoring = tokio::spawn(monitors.follow(watermark, ending.clone()));
         let keeper = housekeeping::Keeper::new(journal.clone(), clock, &settings);
         let retention = keeper.retention();
         let housekeeping = keeper.start(recording.clone(), ending.clone());
@@ -183,9 +202,10 @@ impl Service {
             source: config,
             defaults: recorder,
             retention,
+            emission: emission.reconfigure(),
             ending: ending.clone(),
         }));
-        Ok(Self { application, recording, watching, journal, ending, housekeeping, following })
+        Ok(Self { application, recording, watching, emission, journal, ending, housekeeping, following, monitoring })
     }
 
     /// What the interfaces ask.
@@ -219,8 +239,10 @@ impl Service {
     /// What was taken in could not be written.
     pub async fn shutdown(self) -> Result<(), ServiceError> {
         self.ending.cancel();
+        self.emission.end().await;
         let outcome = self.recording.shutdown().await;
         self.following.abort();
+        self.monitoring.abort();
         let housekeeping = self.housekeeping;
         if tokio::task::spawn_blocking(move || housekeeping.join()).await.is_err() {
             tracing::error!("the housekeeping ended unexpectedly");

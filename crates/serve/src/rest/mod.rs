@@ -5,6 +5,7 @@ mod changes;
 mod health;
 mod incident_stream;
 mod incidents;
+mod monitors;
 mod objects;
 mod recording;
 mod stream;
@@ -42,6 +43,9 @@ pub(crate) fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(incidents::incident))
         .routes(routes!(incidents::checks))
         .routes(routes!(incidents::doctor))
+        .routes(routes!(monitors::monitors))
+        .routes(routes!(monitors::monitor))
+        .routes(routes!(monitors::stream))
         .routes(routes!(recording::watches))
         .routes(routes!(recording::clusters))
         .routes(routes!(recording::store_stats))
