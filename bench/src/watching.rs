@@ -84,7 +84,8 @@ fn storm(many: &mut Watched, large: &Cluster, report: &mut Report) {
     many.now = later(many.now, 60);
     let ((), took) = once(|| {
         for record in &pods {
-            drop(many.watch.fold(&many.at_now(failing(record))));
+            let record = many.at_now(failing(record));
+            drop(many.watch.fold(&record));
         }
         drop(many.watch.advance(later(many.now, 600)));
     });

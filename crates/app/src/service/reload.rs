@@ -17,9 +17,8 @@ use super::board::Recording;
 use super::housekeeping::policy_of;
 use super::selection::recorder_settings;
 use crate::application::Application;
-use crate::watching::{WatchSettings, Watching};
-use crate::config::{ConfigError, Overrides, Settings, parse_file, resolve};
 use crate::config::{ConfigError, EmitSettings, Overrides, Settings, parse_file, resolve};
+use crate::watching::{WatchSettings, Watching};
 
 /// Between two looks at the file: a mounted ConfigMap changes within a minute anyway.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
