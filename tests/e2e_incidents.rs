@@ -143,7 +143,16 @@ impl Bench {
     async fn pods(&self, app: &str) -> Vec<String> {
         let deadline = Instant::now() + SOON;
         loop {
-            let args = ["get", "pods", "-n", "shop", "-l", &format!("app={app}"), "-o", "jsonpath={.items[?(@.status.phase=='Running')].metadata.name}"];
+            let args = [
+                "get",
+                "pods",
+                "-n",
+                "shop",
+                "-l",
+                &format!("app={app}"),
+                "-o",
+                "jsonpath={.items[?(@.status.phase=='Running')].metadata.name}",
+            ];
             let names: Vec<String> = self.plane.kubectl(&args).await.unwrap().split_whitespace().map(str::to_owned).collect();
             if !names.is_empty() {
                 return names;
@@ -235,7 +244,8 @@ async fn faults_open_incidents_recoveries_resolve_them_and_a_kill_changes_nothin
     // Within the grace of the next fault, the process dies.
     let api = bench.pods("api").await;
     for pod in &api {
-        let status = json!({ "conditions": [{ "type": "Ready", "status": "False", "reason": "ContainersNotReady", "lastTransitionTime": now() }] });
+        let status =
+            json!({ "conditions": [{ "type": "Ready", "status": "False", "reason": "ContainersNotReady", "lastTransitionTime": now() }] });
         bench.patch_status("pod", pod, &status).await;
     }
     let not_ready = json!({

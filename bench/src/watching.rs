@@ -176,7 +176,15 @@ impl Cluster {
         let spec = json!({ "replicas": REPLICAS, "selector": { "matchLabels": labels }, "template": template });
         self.put("apps", "Deployment", "deployments", &namespace, &name, &Value::Null, json!({ "spec": spec, "status": counts }));
         let set = format!("{name}-6d4cf56db6");
-        self.put("apps", "ReplicaSet", "replicasets", &namespace, &set, &owner("apps/v1", "Deployment", &name), json!({ "spec": spec, "status": counts }));
+        self.put(
+            "apps",
+            "ReplicaSet",
+            "replicasets",
+            &namespace,
+            &set,
+            &owner("apps/v1", "Deployment", &name),
+            json!({ "spec": spec, "status": counts }),
+        );
         for replica in 0..REPLICAS {
             self.pods.push(self.records.len());
             let pod = json!({

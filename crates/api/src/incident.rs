@@ -531,12 +531,6 @@ impl From<&doctor::Unsettled> for UnsettledFinding {
 
 impl From<doctor::CheckTally> for CheckCounts {
     fn from(tally: doctor::CheckTally) -> Self {
-        Self {
-            examined: tally.examined,
-            healthy: tally.healthy,
-            findings: tally.findings,
-            unknown: tally.unknown,
-            skipped: tally.skipped,
-        }
+        Self { examined: tally.examined, healthy: tally.healthy, findings: tally.findings, unknown: tally.unknown, skipped: tally.skipped }
     }
 }

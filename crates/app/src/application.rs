@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::access::Authenticator;
 use crate::emission::EmissionBoard;
 use crate::monitors::Monitors;
-use crate::questions::{IncidentNews, ChangesAnswer, ChangesQuestion, Questions, RecordView, RecordsAnswer};
+use crate::questions::{ChangesAnswer, ChangesQuestion, IncidentNews, Questions, RecordView, RecordsAnswer};
 use crate::status::{RecordingBoard, RecordingStatus, WatchState, WatchStatus};
 use crate::watching::Watching;
 use crate::{AppError, Clock};
@@ -125,8 +125,7 @@ impl Application {
         patience: std::time::Duration,
     ) -> Result<IncidentNews, AppError> {
         // The records of incidents are read whole, and each is judged by the objects that it is about.
-        let RecordsAnswer { items, cursor, .. } =
-            self.follow_records(Questions::news_question(question), Access::All, patience).await?;
+        let RecordsAnswer { items, cursor, .. } = self.follow_records(Questions::news_question(question), Access::All, patience).await?;
         let app = Arc::clone(self);
         let items = blocking(move || app.questions.news(items, &access)).await?;
         Ok(IncidentNews { items, cursor })

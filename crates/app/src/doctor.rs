@@ -10,9 +10,9 @@ use proreus_store::{BodyDetail, ReadQuery};
 
 pub use crate::questions::{IncidentsAnswer, IncidentsQuestion};
 pub use crate::watching::WatchSettings;
+use crate::{AppError, Application, Moment, Questions};
 pub use proreus_doctor::Severity;
 pub use proreus_doctor::incidents::IncidentState;
-use crate::{AppError, Application, Moment, Questions};
 
 /// How far before the moment changes are replayed one by one, for checks that count within a window: an hour is the longest window of a
 /// check, and a quarter for what began just before it. Further back the last state of each object is enough.

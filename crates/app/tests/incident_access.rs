@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use proreus_app::questions::{IncidentView, IncidentsQuestion};
 use proreus_app::{AppError, Moment, Questions};
-use proreus_doctor::incidents::{Effect, IncidentRecord, IncidentSettings, Watch};
 use proreus_doctor::DoctorSettings;
+use proreus_doctor::incidents::{Effect, IncidentRecord, IncidentSettings, Watch};
 use proreus_model::{Access, AccessRule, Change, Origin, Record, Seq, Verb};
 use proreus_scenario::{Player, Scenario};
 use proreus_store::{Batch, Journal, MemoryJournal};
@@ -92,9 +92,8 @@ fn only(cluster: &proreus_model::ClusterId, types: &[(&str, &str)], namespace: &
 fn an_incident_is_shown_by_its_primary_object_and_each_part_by_its_own() {
     let (journal, incident) = told();
     let questions = Questions::new(journal);
-    let seen = |access: &Access| -> Vec<IncidentView> {
-        questions.incidents(&IncidentsQuestion::default(), access).expect("an answer").items
-    };
+    let seen =
+        |access: &Access| -> Vec<IncidentView> { questions.incidents(&IncidentsQuestion::default(), access).expect("an answer").items };
     assert_eq!(incident.object.resource.as_str(), "deployments");
     let cause = incident.cause.clone().expect("a cause");
     assert_eq!((cause.resource.as_str(), cause.name.as_str()), ("configmaps", "web"));

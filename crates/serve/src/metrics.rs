@@ -210,9 +210,10 @@ impl Live {
     fn incidents(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(watching) = &self.app.watching else { return Ok(()) };
         let board = watching.board();
-        let open = board.open.iter().map(|((severity, check), count)| {
-            (vec![("severity", severity.as_str().to_owned()), ("check", (*check).to_owned())], *count)
-        });
+        let open = board
+            .open
+            .iter()
+            .map(|((severity, check), count)| (vec![("severity", severity.as_str().to_owned()), ("check", (*check).to_owned())], *count));
         gauges(encoder, "incidents_open", "Open incidents by severity and check", open)?;
         let behind = self.app.questions.journal().watermark().0.saturating_sub(board.position.0);
         gauge(encoder, "incidents_lag_records", "Records that are durable and not yet judged", behind)?;

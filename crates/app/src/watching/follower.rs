@@ -143,7 +143,15 @@ impl Follower {
     fn fresh(journal: Arc<dyn Journal>, settings: &WatchSettings, settled: Timestamp) -> Result<(Self, Portion), AppError> {
         let mut watch = Watch::new(settings.doctor.clone(), settings.incidents.clone());
         let position = fold_base(&*journal, &mut watch)?;
-        let mut follower = Self { journal, watch, position, advanced: None, kept: (position, settled), keep_after: KEEP_AFTER_RECORDS, tidied_at: settled };
+        let mut follower = Self {
+            journal,
+            watch,
+            position,
+            advanced: None,
+            kept: (position, settled),
+            keep_after: KEEP_AFTER_RECORDS,
+            tidied_at: settled,
+        };
         let mut portion = follower.portion(&[], settled)?;
         follower.keep(&mut portion, settled);
         Ok((follower, portion))
@@ -155,12 +163,18 @@ impl Follower {
         let from = fold_base(&*journal, &mut watch)?;
         let watermark = journal.watermark();
         replay(&*journal, from, watermark, &mut |record| drop(watch.fold(record)))?;
-        let mut follower = Self { journal, watch, position: watermark, advanced: None, kept: (watermark, settled), keep_after: KEEP_AFTER_RECORDS, tidied_at: settled };
+        let mut follower = Self {
+            journal,
+            watch,
+            position: watermark,
+            advanced: None,
+            kept: (watermark, settled),
+            keep_after: KEEP_AFTER_RECORDS,
+            tidied_at: settled,
+        };
         drop(follower.advance(settled));
-        let open: Vec<IncidentRecord> = recorded(&*follower.journal, watermark)?
-            .into_iter()
-            .filter(|incident| incident.state == IncidentState::Open)
-            .collect();
+        let open: Vec<IncidentRecord> =
+            recorded(&*follower.journal, watermark)?.into_iter().filter(|incident| incident.state == IncidentState::Open).collect();
         let effects = follower.watch.adopt(&open, before(settled));
         let mut portion = follower.portion(&effects, settled)?;
         follower.keep(&mut portion, settled);
@@ -194,7 +208,15 @@ impl Follower {
             Ok(Err(error)) => Ok(Err(Lost::State(error))),
             Ok(Ok(watch)) => {
                 let journal = journal.clone();
-                let mut follower = Self { journal, watch, position: reached.seq, advanced: None, kept: (kept.seq, settled), keep_after: KEEP_AFTER_RECORDS, tidied_at: settled };
+                let mut follower = Self {
+                    journal,
+                    watch,
+                    position: reached.seq,
+                    advanced: None,
+                    kept: (kept.seq, settled),
+                    keep_after: KEEP_AFTER_RECORDS,
+                    tidied_at: settled,
+                };
                 if let Some(to) = advanced {
                     drop(follower.advance_to(to));
                 }
@@ -353,7 +375,10 @@ impl Follower {
         self.kept.1 = settled;
         let state = self.watch.keep().to_bytes();
         if state.len() > KEPT_BYTES_LIMIT {
-            tracing::warn!(bytes = state.len(), "the state of the incidents is too large to be kept, a restart will fold more records again");
+            tracing::warn!(
+                bytes = state.len(),
+                "the state of the incidents is too large to be kept, a restart will fold more records again"
+            );
             return;
         }
         self.kept.0 = self.position;

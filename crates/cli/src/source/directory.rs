@@ -8,8 +8,8 @@ use proreus_api::{Change, Cluster, Diff, Incident, IncidentState, MonitorUpdate,
 use proreus_app::doctor::IncidentState as KnownState;
 use proreus_app::monitors::MonitorCursor;
 use proreus_app::questions::{
-    ChangesQuestion, HistoryQuestion, IncidentsQuestion, Monitoring, ObjectQuestion, ObjectRef, PhaseOptions, RecordView, StateCursor, StateQuestion,
-    Told,
+    ChangesQuestion, HistoryQuestion, IncidentsQuestion, Monitoring, ObjectQuestion, ObjectRef, PhaseOptions, RecordView, StateCursor,
+    StateQuestion, Told,
 };
 use proreus_app::{AppError, Moment, Questions, parse_moment};
 use proreus_model::{Access, Cursor, Order, Seq};

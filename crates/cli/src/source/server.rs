@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use proreus_api::{
-    Change, ChangePage, Cluster, ClusterPage, Diff, IncidentPage, IncidentState, MarkPage, MonitorLog, ObjectAtTime, Problem, StatePage, read_json,
+    Change, ChangePage, Cluster, ClusterPage, Diff, IncidentPage, IncidentState, MarkPage, MonitorLog, ObjectAtTime, Problem, StatePage,
+    read_json,
 };
 use proreus_app::monitors::MAX_TIMEOUT;
 use proreus_app::questions::Selection;

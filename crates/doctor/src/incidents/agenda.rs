@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 
 /// Keys by the moment at which they must be looked at again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Vec<(Timestamp, BTreeSet<K>)>", into = "Vec<(Timestamp, BTreeSet<K>)>", bound(serialize = "K: Clone + Ord + Serialize", deserialize = "K: Ord + Deserialize<'de>"))]
+#[serde(
+    from = "Vec<(Timestamp, BTreeSet<K>)>",
+    into = "Vec<(Timestamp, BTreeSet<K>)>",
+    bound(serialize = "K: Clone + Ord + Serialize", deserialize = "K: Ord + Deserialize<'de>")
+)]
 pub(super) struct Agenda<K> {
     moments: BTreeMap<Timestamp, BTreeSet<K>>,
 }

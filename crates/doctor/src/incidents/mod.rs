@@ -21,7 +21,8 @@ mod words;
 
 pub use incident::{Cause, Effect, Incident, IncidentState};
 pub use record::{
-    CauseRecord, FindingRecord, INCIDENT_KIND, INCIDENT_RESOURCE, IncidentRecord, IncidentWire, OWN_GROUP, OWN_VERSION, ObjectWords, OwnerWords,
+    CauseRecord, FindingRecord, INCIDENT_KIND, INCIDENT_RESOURCE, IncidentRecord, IncidentWire, OWN_GROUP, OWN_VERSION, ObjectWords,
+    OwnerWords,
 };
 pub use settings::IncidentSettings;
 pub use state::{KeptWatch, StateError, WatchRestoring};

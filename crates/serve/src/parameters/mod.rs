@@ -6,6 +6,6 @@ mod tables;
 pub(crate) use read::{Parameters, parse_cursor};
 pub(crate) use tables::{
     AuditParameters, ChangesParameters, DiffParameters, DoctorParameters, HistoryParameters, IncidentParameters, IncidentStreamParameters,
-    IncidentsParameters, MarksParameters, MonitorLogParameters, MonitorStreamParameters, MonitorsParameters, NoParameters, ObjectParameters,
-    StateParameters, StreamParameters,
+    IncidentsParameters, MarksParameters, MonitorLogParameters, MonitorStreamParameters, MonitorsParameters, NoParameters,
+    ObjectParameters, StateParameters, StreamParameters,
 };

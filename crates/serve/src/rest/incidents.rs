@@ -56,9 +56,8 @@ pub(crate) async fn incidents(
     let cursor = match cursor {
         None => None,
         Some(text) => {
-            let bad = |error: proreus_model::CursorError| {
-                Failure::bad_parameter("cursor", format!("`cursor` is `{text}`"), error.to_string())
-            };
+            let bad =
+                |error: proreus_model::CursorError| Failure::bad_parameter("cursor", format!("`cursor` is `{text}`"), error.to_string());
             Some(text.parse::<StateCursor>().map_err(bad)?)
         }
     };
