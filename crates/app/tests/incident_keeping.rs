@@ -277,7 +277,7 @@ fn restless(rounds: usize) -> String {
     };
     (0..5).for_each(|index| text.push_str(&pod(index, false)));
     for round in 0..rounds {
-        text.push_str("---\nat: +600s\napply:\n");
+        text.push_str(&format!("---\nat: +{}s\napply:\n", 600 * (round + 1)));
         (0..5).for_each(|index| text.push_str(&pod(index, (round + index) % 3 == 0)));
     }
     text
@@ -285,8 +285,8 @@ fn restless(rounds: usize) -> String {
 
 #[test]
 fn a_consumer_whose_position_retention_took_begins_anew_and_opens_nothing_twice() {
-    for seed in 1..=20 {
-        let (records, start, end) = played(&restless(400));
+    for seed in 1..=3 {
+        let (records, start, end) = played(&restless(200));
         let mut world = World::new(quick(), seed, start);
         let half = records.len() / 2;
         let (early, late) = records.split_at(half);
