@@ -152,7 +152,8 @@ async fn an_event_is_written_on_the_object_and_brought_up_to_date() {
     let plane = ControlPlane::start(ControlPlaneOptions::default()).await.unwrap();
     plane.kubectl(&["create", "configmap", "web"]).await.unwrap();
     let web = About { kind: "ConfigMap", namespace: "default", name: "web".to_owned(), uid: uid(&plane, "configmap", "web").await };
-    let whole = About { kind: "Namespace", namespace: "", name: "kube-public".to_owned(), uid: uid(&plane, "namespace", "kube-public").await };
+    let whole =
+        About { kind: "Namespace", namespace: "", name: "kube-public".to_owned(), uid: uid(&plane, "namespace", "kube-public").await };
     let telling = Telling::start(ClusterSource { alias: ALIAS.to_owned(), client: plane.client().await.unwrap() }, RetryRules::default());
 
     let said = |level: &str, count: i64, message: &str| (level.to_owned(), "DeploymentUnavailable".to_owned(), count, message.to_owned());
@@ -171,7 +172,12 @@ async fn an_event_is_written_on_the_object_and_brought_up_to_date() {
     assert!(described.contains("DeploymentUnavailable") && described.contains("proreus"), "{described}");
 
     // About what no cluster holds there is no Event, and the others are not held up by it.
-    telling.record("c", &About { kind: "Registry", namespace: "", name: "r.example.com".to_owned(), uid: String::new() }, "critical", "open");
+    telling.record(
+        "c",
+        &About { kind: "Registry", namespace: "", name: "r.example.com".to_owned(), uid: String::new() },
+        "critical",
+        "open",
+    );
     telling.record("d", &About { namespace: "gone", ..web.clone() }, "critical", "open");
     telling.record("e", &web, "critical", "open");
     until("what comes after is told", async || events(&plane, "default", "web").await.len() == 3).await;
@@ -246,7 +252,8 @@ async fn whatever_happens_to_proreus_a_deployment_rolls_on() {
     let mut proreus = RecorderProcess::start(options).await.unwrap();
     plane.kubectl(&["create", "deployment", "web", "--image=registry.example.com/web:v1", "--replicas=2"]).await.unwrap();
     plane.kubectl(&["rollout", "status", "deployment/web", "--timeout=100s"]).await.unwrap();
-    until("it is recording", async || proreus.unsynced().await.is_ok_and(|waiting| waiting.is_some_and(|waiting| waiting.is_empty()))).await;
+    until("it is recording", async || proreus.unsynced().await.is_ok_and(|waiting| waiting.is_some_and(|waiting| waiting.is_empty())))
+        .await;
 
     let process = proreus.pid().unwrap();
     signal(process, "STOP");

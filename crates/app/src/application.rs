@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::access::Authenticator;
 use crate::emission::EmissionBoard;
+use crate::monitors::Monitors;
 use crate::questions::{ChangesAnswer, ChangesQuestion, Questions, RecordView, RecordsAnswer};
 use crate::status::{RecordingBoard, RecordingStatus, WatchState, WatchStatus};
 use crate::{AppError, Clock};
@@ -25,6 +26,8 @@ pub struct Application {
     pub emission: Arc<EmissionBoard>,
     /// Moves with every durable append.
     pub watermark: watch::Receiver<Seq>,
+    /// Provisionings, live.
+    pub monitors: Arc<Monitors>,
     /// Upper bound of one page of the older endpoints.
     pub max_query_limit: usize,
 }

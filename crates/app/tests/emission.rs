@@ -27,7 +27,10 @@ async fn a_webhook_hears_of_an_incident_and_of_its_end_and_of_nothing_twice() {
     let said = |event: &str| (event.to_owned(), "a".to_owned());
     assert_eq!(heard, [said("incident.opened"), said("incident.resolved")]);
     let body = &hook.heard()[0].body;
-    assert_eq!((body["kind"].as_str(), body["name"].as_str(), body["severity"].as_str()), (Some("Deployment"), Some("web-a"), Some("critical")));
+    assert_eq!(
+        (body["kind"].as_str(), body["name"].as_str(), body["severity"].as_str()),
+        (Some("Deployment"), Some("web-a"), Some("critical"))
+    );
     let figures = bench.figures("hook");
     assert_eq!((figures.delivered, figures.failed, figures.waiting), (2, 0, 0));
 }

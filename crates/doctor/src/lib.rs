@@ -10,6 +10,7 @@ pub mod emission;
 mod examination;
 mod finding;
 pub mod incidents;
+pub mod probes;
 mod settings;
 
 pub use check::{Check, Mode, Severity, Subject, Threshold, Undecided, Verdict};

@@ -142,7 +142,8 @@ fn headers(post: &Post, secrets: &Secrets) -> Result<HeaderMap, String> {
 
 async fn read(mut response: Response, secrets: &Secrets) -> Answer {
     let status = response.status().as_u16();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok()).map(Duration::from_secs);
+    let retry_after =
+        response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok()).map(Duration::from_secs);
     let mut bytes = Vec::new();
     // Ends with the answer, or when enough of it was read. Whether it was taken is known by its head.
     while bytes.len() < MAX_ANSWER_BYTES {

@@ -53,7 +53,12 @@ fn target(url: &str) -> Target {
 }
 
 fn post() -> Post {
-    Post { key: "j-3a-hook".to_owned(), event: "incident.opened", body: br#"{"id":"inc-1"}"#.to_vec(), at: "2026-11-21T08:00:00Z".parse().unwrap() }
+    Post {
+        key: "j-3a-hook".to_owned(),
+        event: "incident.opened",
+        body: br#"{"id":"inc-1"}"#.to_vec(),
+        at: "2026-11-21T08:00:00Z".parse().unwrap(),
+    }
 }
 
 fn secret(directory: &Path, name: &str, text: &str) -> SecretFile {
@@ -82,7 +87,11 @@ async fn sends_the_body_with_key_event_and_secrets() {
     assert_eq!((header(0, "idempotency-key"), header(0, "x-proreus-event")), ("j-3a-hook".to_owned(), "incident.opened".to_owned()));
     assert_eq!((header(0, "webhook-id"), header(0, "webhook-timestamp")), ("j-3a-hook".to_owned(), "1795248000".to_owned()));
     assert!(header(0, "webhook-signature").starts_with("v1,"));
-    assert_eq!((header(0, "x-api-key"), header(1, "x-api-key")), ("k-1".to_owned(), "k-2".to_owned()), "a rotated secret is in force at once");
+    assert_eq!(
+        (header(0, "x-api-key"), header(1, "x-api-key")),
+        ("k-1".to_owned(), "k-2".to_owned()),
+        "a rotated secret is in force at once"
+    );
 }
 
 #[tokio::test]
@@ -161,7 +170,7 @@ async fn trusts_the_authorities_that_it_was_given_and_no_others() {
     let tls = axum_server::tls_rustls::RustlsConfig::from_pem(cert.clone().into_bytes(), key.into_bytes()).await.unwrap();
     let heard = Heard::default();
     let router = Router::new().route("/take", axum::routing::post(take)).with_state(heard.clone());
-    let handle = axum_server::Handle::new();
+    let handle = axum_server::Handle::<std::net::SocketAddr>::new();
     let server = axum_server::bind_rustls("127.0.0.1:0".parse().unwrap(), tls).handle(handle.clone());
     tokio::spawn(server.serve(router.into_make_service()));
     let port = handle.listening().await.unwrap().port();

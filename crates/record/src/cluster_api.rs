@@ -127,6 +127,14 @@ impl ClusterApi {
         Err(ApiError::Answer { code: head.status.as_u16(), retry_after, status })
     }
 
+    /// What time it is where the server is, in whole seconds; `None` where it does not say.
+    pub(crate) async fn date(&self) -> Option<jiff::Timestamp> {
+        let request = http::Request::get("/version").body(kube::client::Body::empty()).ok()?;
+        let answer = tokio::time::timeout(RESPONSE_LIMIT, self.client.send(request)).await.ok()?.ok()?;
+        let text = answer.headers().get(http::header::DATE)?.to_str().ok()?;
+        jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok()
+    }
+
     /// A whole document of at most `limit` bytes.
     pub(crate) async fn document(&self, path: &str, accept: &str, limit: usize) -> Result<Vec<u8>, ApiError> {
         self.open(path, accept).await?.collect(limit).await

@@ -26,6 +26,7 @@ mod watch_words;
 
 mod discovery;
 mod selection;
+mod served;
 
 mod board;
 mod lag;
@@ -47,6 +48,7 @@ mod removed;
 
 mod connect;
 mod import;
+mod look;
 
 mod error;
 
@@ -59,6 +61,7 @@ pub use event_writer::{EventRefusal, EventWriter};
 pub use import::{ImportOptions, ImportProgress, ImportReport, import_watch_jsonl};
 pub use json::{JsonError, MAX_DEPTH};
 pub use lag::LagHistogram;
+pub use look::{Look, LookError, LookProgress, Looked, TypeName, look};
 pub use noise::{NoisePath, NoisePathError, NoisePolicy, NoiseRule};
 pub use recorder::{Recorder, RecorderHandle, RecorderInputs};
 pub use redact::{RedactionSettings, Redactor};

@@ -25,6 +25,11 @@ pub(crate) struct LetIn {
 struct Token(String);
 
 impl LetIn {
+    /// Whether a token says who it is.
+    pub(crate) fn is_known(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Asks the door again.
     pub(crate) fn recheck(&self, shared: &Shared) -> Result<Caller, Denied> {
         shared.app.door.authenticate(self.token.as_ref().map(|token| token.0.as_str()))

@@ -186,7 +186,8 @@ fn emission(encoder: &mut DescriptorEncoder<'_>, app: &Application) -> Result<()
         return Ok(());
     }
     let now = app.clock.now();
-    let lag = |figures: &EndpointFigures| figures.waiting_since.map_or(0, |since| now.duration_since(since).as_secs().max(0).unsigned_abs());
+    let lag =
+        |figures: &EndpointFigures| figures.waiting_since.map_or(0, |since| now.duration_since(since).as_secs().max(0).unsigned_abs());
     let each = |value: &dyn Fn(&EndpointFigures) -> u64| -> Vec<(Labels, u64)> {
         all.iter().map(|(name, figures)| (vec![("endpoint", name.clone())], value(figures))).collect()
     };
@@ -195,7 +196,12 @@ fn emission(encoder: &mut DescriptorEncoder<'_>, app: &Application) -> Result<()
     counters(encoder, "emission_given_up", "Notices of incidents that are told to nobody", each(&|figures| figures.given_up))?;
     gauges(encoder, "emission_waiting", "Notices of incidents that wait or are on their way", each(&|figures| figures.waiting))?;
     gauges(encoder, "emission_lag_seconds", "How long the oldest of the notices that wait has been waiting", each(&lag))?;
-    gauges(encoder, "emission_trouble", "1 while an endpoint does not take what it is told", each(&|figures| u64::from(figures.trouble.is_some())))
+    gauges(
+        encoder,
+        "emission_trouble",
+        "1 while an endpoint does not take what it is told",
+        each(&|figures| u64::from(figures.trouble.is_some())),
+    )
 }
 
 impl Live {

@@ -104,7 +104,8 @@ impl BoundServer {
     /// When the TLS files cannot be used or the listener fails.
     pub async fn serve(self) -> Result<(), ServeError> {
         let exposure = if self.address.ip().is_loopback() { Exposure::Loopback } else { Exposure::Network };
-        let service = router(self.app, ServeOptions { exposure, shutdown: self.shutdown.clone() }).into_make_service();
+        let service = router(self.app, ServeOptions { exposure, shutdown: self.shutdown.clone() })
+            .into_make_service_with_connect_info::<SocketAddr>();
         let handle = Handle::new();
         let (ending, shutdown) = (handle.clone(), self.shutdown.clone());
         let end = async move {

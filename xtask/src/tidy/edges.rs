@@ -9,7 +9,7 @@ use super::complaint::Complaint;
 use super::members::Member;
 
 /// The arrows, from the brains up to the binary: a crate and the crates it may name.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("observe", &["model"]),
     ("doctor", &["model", "observe"]),
@@ -19,8 +19,10 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("record", &["model", "observe", "store"]),
     // Sends what others decided to send, and needs no word of ours for it.
     ("emit", &[]),
+    // The hands of active checks reach a cluster by the recorder's connection, and do what the doctor planned.
+    ("probe", &["model", "doctor", "record"]),
     ("playground", &["model"]),
-    ("app", &["model", "observe", "doctor", "scenario", "store", "record", "emit", "playground"]),
+    ("app", &["model", "observe", "doctor", "scenario", "store", "record", "emit", "probe", "playground"]),
     ("api", &["model", "observe", "app"]),
     ("serve", &["model", "api", "app"]),
     // `serve` is a verb of the command line, and the verb starts the host.
@@ -42,7 +44,7 @@ const PURE: [&str; 3] = ["model", "observe", "doctor"];
 const KEPT: [(&str, &[&str]); 9] = [
     ("rusqlite", &["store"]),
     ("zstd", &["store"]),
-    ("kube", &["record"]),
+    ("kube", &["record", "probe"]),
     ("k8s-openapi", &["record"]),
     ("axum", &["serve", "playground"]),
     ("utoipa", &["api", "serve"]),

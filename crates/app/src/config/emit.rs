@@ -323,7 +323,13 @@ mod tests {
         let paths: Vec<String> = (0..5).map(path).collect();
         assert_eq!(
             paths,
-            ["http://am:9093/prefix/api/v2/alerts", "http://am:9093/api/v2/alerts", "http://ingest:8081/events", "http://hook/?a=1", "(cluster)"]
+            [
+                "http://am:9093/prefix/api/v2/alerts",
+                "http://am:9093/api/v2/alerts",
+                "http://ingest:8081/events",
+                "http://hook/?a=1",
+                "(cluster)"
+            ]
         );
         let rules: Vec<(Option<i64>, bool, usize)> = settings
             .endpoints
@@ -344,16 +350,28 @@ mod tests {
             ("name: a, type: webhook, url: 'a:b@c'", "f.yaml: `emit.endpoints[0].url`: is no http or https URL"),
             ("name: a, type: webhook, url: 'http://u:hunter2@c'", "f.yaml: `emit.endpoints[0].url`: has a user or a password in it"),
             ("name: a, type: kubernetesEvents, url: 'http://a'", "f.yaml: `emit.endpoints[0].url`: is for another type of endpoint"),
-            ("name: a, type: webhook, url: 'http://a', apiKeyFile: /k", "f.yaml: `emit.endpoints[0].apiKeyFile`: is for another type of endpoint"),
+            (
+                "name: a, type: webhook, url: 'http://a', apiKeyFile: /k",
+                "f.yaml: `emit.endpoints[0].apiKeyFile`: is for another type of endpoint",
+            ),
             ("name: a, type: webhook, url: 'http://a', repeatSeconds: 3", "f.yaml: `emit.endpoints[0].repeatSeconds`: `3` is too short"),
             ("name: a, type: alertmanager, url: 'http://a', repeatSeconds: 0", "f.yaml: `emit.endpoints[0].repeatSeconds`: is 0"),
-            ("name: a, type: webhook, url: 'http://a', timeoutSeconds: 0", "f.yaml: `emit.endpoints[0].timeoutSeconds`: `0` is out of range"),
-            ("name: a, type: webhook, url: 'http://a', checks: [nonsense]", "f.yaml: `emit.endpoints[0].checks[0]`: `nonsense` is no check"),
+            (
+                "name: a, type: webhook, url: 'http://a', timeoutSeconds: 0",
+                "f.yaml: `emit.endpoints[0].timeoutSeconds`: `0` is out of range",
+            ),
+            (
+                "name: a, type: webhook, url: 'http://a', checks: [nonsense]",
+                "f.yaml: `emit.endpoints[0].checks[0]`: `nonsense` is no check",
+            ),
         ];
         for (endpoint, said) in tried {
             assert_eq!(refusal(endpoint), said);
         }
-        assert!(refusal("name: a, type: pager").starts_with("f.yaml: `emit.endpoints[0].type`: unknown variant `pager`, expected one of `webhook`"));
+        assert!(
+            refusal("name: a, type: pager")
+                .starts_with("f.yaml: `emit.endpoints[0].type`: unknown variant `pager`, expected one of `webhook`")
+        );
         let twice = settle("emit: {endpoints: [{name: a, type: kubernetesEvents}, {name: a, type: kubernetesEvents}]}\n");
         assert_eq!(twice, Err("f.yaml: `emit.endpoints[1].name`: `a` is the name of two endpoints".to_owned()));
     }

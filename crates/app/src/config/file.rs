@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ConfigError, EmitSection};
+use super::{ConfigError, EmitSection, MonitorSection};
 
 /// Every key of the file. All are optional.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -29,6 +29,8 @@ pub struct FileConfig {
     pub insecure_no_auth: Option<bool>,
     /// What is recorded.
     pub record: RecordSection,
+    /// How patient monitors are, and how many may listen.
+    pub monitor: MonitorSection,
     /// Who is told of incidents.
     pub emit: EmitSection,
     /// Upper bound of the older endpoints' `limit`.

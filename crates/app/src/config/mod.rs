@@ -5,11 +5,13 @@
 
 mod emit;
 mod file;
+mod monitor;
 mod quantity;
 mod settings;
 
 pub use emit::{EmitSection, EmitSettings, EndpointEntry, EndpointSettings, EndpointType, Receiver};
 pub use file::{ClusterEntry, FileConfig, ResourceEntry, parse_file};
+pub use monitor::{MonitorSection, MonitorSettings};
 pub use quantity::parse_bytes;
 pub(crate) use settings::MIN_DISK_BYTES;
 pub use settings::{AuthSettings, Overrides, RecordSelection, Settings, TlsSettings, resolve};

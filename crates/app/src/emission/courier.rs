@@ -26,7 +26,8 @@ pub(super) enum Courier {
 impl Courier {
     pub(super) async fn take(&self, notices: &[Notice], setting: &Setting, now: Timestamp) -> Reply {
         let Some(first) = notices.first() else { return Reply { outcome: Outcome::Delivered, reason: None } };
-        let post = |body: Value| Post { key: first.key.clone(), event: first.occasion.as_str(), body: body.to_string().into_bytes(), at: now };
+        let post =
+            |body: Value| Post { key: first.key.clone(), event: first.occasion.as_str(), body: body.to_string().into_bytes(), at: now };
         match self {
             Self::Webhook(sender) => reply(sender.send(post(webhook(first, setting))).await),
             Self::Sentinel(sender) => reply(sender.send(post(sentinel(first, setting))).await),

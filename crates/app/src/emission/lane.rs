@@ -197,7 +197,10 @@ impl Running {
             let stretch = match read {
                 Ok(stretch) => stretch,
                 Err(StoreError::Gone { .. }) => {
-                    tracing::warn!(endpoint = self.lane.endpoint, "the journal no longer keeps what was to be told; going on with what stands now");
+                    tracing::warn!(
+                        endpoint = self.lane.endpoint,
+                        "the journal no longer keeps what was to be told; going on with what stands now"
+                    );
                     self.seq = Seq(0);
                     continue;
                 }
@@ -268,7 +271,9 @@ impl Running {
             former = std::mem::replace(&mut figures.trouble, reason.clone());
         });
         match (former, reason) {
-            (None, Some(reason)) => tracing::warn!(endpoint, part = self.lane.part, reason, "an endpoint does not take what it is told; trying again"),
+            (None, Some(reason)) => {
+                tracing::warn!(endpoint, part = self.lane.part, reason, "an endpoint does not take what it is told; trying again")
+            }
             (Some(_), None) => tracing::info!(endpoint, part = self.lane.part, "an endpoint takes what it is told again"),
             (Some(former), Some(reason)) if former != reason => tracing::debug!(endpoint, reason, "an endpoint fails in another way"),
             (Some(_), Some(_)) | (None, None) => {}
@@ -335,7 +340,7 @@ async fn kept(keeping: &mut Option<JoinHandle<Result<(), String>>>) -> bool {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(StoreError::Engine { step: "failed to read for an endpoint".to_owned(), reason: error.to_string() })
-    })
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(StoreError::Engine { step: "failed to read for an endpoint".to_owned(), reason: error.to_string() }))
 }

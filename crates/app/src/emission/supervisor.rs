@@ -164,9 +164,12 @@ impl Supervisor {
             }
         }
         let is_wanted = |consumer: &String, started: &Started| {
-            wanted.get(consumer).is_some_and(|wanted| wanted.endpoint == started.endpoint) && started.setting == setting && !started.task.is_finished()
+            wanted.get(consumer).is_some_and(|wanted| wanted.endpoint == started.endpoint)
+                && started.setting == setting
+                && !started.task.is_finished()
         };
-        let gone: Vec<String> = self.running.iter().filter(|(name, started)| !is_wanted(name, started)).map(|(name, _)| name.clone()).collect();
+        let gone: Vec<String> =
+            self.running.iter().filter(|(name, started)| !is_wanted(name, started)).map(|(name, _)| name.clone()).collect();
         for consumer in gone {
             if let Some(started) = self.running.remove(&consumer) {
                 stop(&consumer, started).await;

@@ -25,6 +25,7 @@ use crate::access::{Authenticator, TokenFile};
 use crate::application::Application;
 use crate::config::{AuthSettings, ConfigError, Settings};
 use crate::emission::Emission;
+use crate::monitors::{MonitorInputs, Monitors, Passing};
 use crate::questions::Questions;
 
 pub use board::Recording;
@@ -102,6 +103,7 @@ pub struct Service {
     ending: CancellationToken,
     housekeeping: std::thread::JoinHandle<()>,
     following: tokio::task::JoinHandle<()>,
+    monitoring: tokio::task::JoinHandle<()>,
 }
 
 /// The clusters that settings name, or the default one.
@@ -158,18 +160,28 @@ impl Service {
                 .await?;
         let watermark = handle.watermark();
         let recording = Arc::new(Recording::new(handle));
+        let questions = Questions::new(as_trait.clone());
+        let monitors = Arc::new(Monitors::new(MonitorInputs {
+            questions: questions.clone(),
+            clock: clock.clone(),
+            options: settings.monitor.phases.clone(),
+            limits: settings.monitor.limits.clone(),
+            passing: Passing::Written(recording.appender()),
+        }));
         let told = emission::Told { journal: as_trait.clone(), clock: clock.clone(), clusters: writable, settings: settings.emit.clone() };
         let emission = told.start(&recording, watermark.clone());
         let application = Arc::new(Application {
-            questions: Questions::new(as_trait),
+            questions,
             door,
             clock: clock.clone(),
             board: recording.clone(),
             emission: emission.board(),
-            watermark,
+            watermark: watermark.clone(),
+            monitors: monitors.clone(),
             max_query_limit: settings.max_query_limit,
         });
         let ending = CancellationToken::new();
+        let monitoring = tokio::spawn(monitors.follow(watermark, ending.clone()));
         let keeper = housekeeping::Keeper::new(journal.clone(), clock, &settings);
         let retention = keeper.retention();
         let housekeeping = keeper.start(recording.clone(), ending.clone());
@@ -182,7 +194,7 @@ impl Service {
             emission: emission.reconfigure(),
             ending: ending.clone(),
         }));
-        Ok(Self { application, recording, emission, journal, ending, housekeeping, following })
+        Ok(Self { application, recording, emission, journal, ending, housekeeping, following, monitoring })
     }
 
     /// What the interfaces ask.
@@ -214,6 +226,7 @@ impl Service {
         self.emission.end().await;
         let outcome = self.recording.shutdown().await;
         self.following.abort();
+        self.monitoring.abort();
         let housekeeping = self.housekeeping;
         if tokio::task::spawn_blocking(move || housekeeping.join()).await.is_err() {
             tracing::error!("the housekeeping ended unexpectedly");

@@ -49,12 +49,7 @@ impl Alertmanager {
         EndpointSettings {
             name: "alertmanager".to_owned(),
             receiver: Receiver::Alertmanager(target(&url, Duration::from_secs(20))),
-            rules: EndpointRules {
-                repeat: Some(SignedDuration::from_secs(60)),
-                keeps_alive: true,
-                batch: 64,
-                ..EndpointRules::default()
-            },
+            rules: EndpointRules { repeat: Some(SignedDuration::from_secs(60)), keeps_alive: true, batch: 64, ..EndpointRules::default() },
         }
     }
 

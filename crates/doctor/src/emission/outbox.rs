@@ -438,7 +438,8 @@ impl Entry {
                 self.told_open
             }
         };
-        let formerly = replaced.as_ref().and_then(|former| former.formerly).or(formerly).filter(|severity| *severity != self.latest.severity);
+        let formerly =
+            replaced.as_ref().and_then(|former| former.formerly).or(formerly).filter(|severity| *severity != self.latest.severity);
         self.waiting.push_back(Waiting {
             occasion,
             record: Arc::clone(&self.latest),

@@ -35,7 +35,10 @@ impl Selection {
             let by_id = self.clusters.iter().any(|entry| entry == incident.cluster.as_str());
             self.clusters.is_empty() || by_id || cluster_name.is_some_and(|name| self.clusters.iter().any(|entry| entry == name))
         };
-        incident.severity >= self.min_severity && has(&self.checks, &incident.check) && has(&self.namespaces, &incident.namespace) && cluster()
+        incident.severity >= self.min_severity
+            && has(&self.checks, &incident.check)
+            && has(&self.namespaces, &incident.namespace)
+            && cluster()
     }
 }
 
@@ -81,6 +84,13 @@ pub struct EndpointRules {
 
 impl Default for EndpointRules {
     fn default() -> Self {
-        Self { selection: Selection::default(), send_resolved: true, repeat: None, keeps_alive: false, batch: 1, retry: RetryRules::default() }
+        Self {
+            selection: Selection::default(),
+            send_resolved: true,
+            repeat: None,
+            keeps_alive: false,
+            batch: 1,
+            retry: RetryRules::default(),
+        }
     }
 }

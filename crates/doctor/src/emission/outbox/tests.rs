@@ -76,7 +76,8 @@ impl Run {
             let occasion = notice.occasion.as_str().trim_start_matches("incident.");
             format!("{occasion} {}@{}", notice.incident.id, notice.incident.seq)
         };
-        let sent = step.send.iter().map(|parcel| format!("#{} {}", parcel.id, parcel.notices.iter().map(word).collect::<Vec<_>>().join(" + ")));
+        let sent =
+            step.send.iter().map(|parcel| format!("#{} {}", parcel.id, parcel.notices.iter().map(word).collect::<Vec<_>>().join(" + ")));
         let given_up = step.given_up.iter().map(|notice| format!("gave up {}", word(notice)));
         sent.chain(given_up).collect::<Vec<_>>().join(", ")
     }
@@ -275,7 +276,10 @@ fn tells_only_what_was_chosen_and_the_end_of_what_was_told() {
     assert_eq!(others(Selection { namespaces: vec!["pay".to_owned()], ..Selection::default() }), "");
     assert_eq!(others(Selection { checks: vec!["crash-loop".to_owned()], ..Selection::default() }), "");
     assert_eq!(others(Selection { clusters: vec!["stage".to_owned()], ..Selection::default() }), "");
-    assert_eq!(others(Selection { clusters: vec!["prod".to_owned()], namespaces: vec!["shop".to_owned()], ..Selection::default() }), "#1 opened a@1");
+    assert_eq!(
+        others(Selection { clusters: vec!["prod".to_owned()], namespaces: vec!["shop".to_owned()], ..Selection::default() }),
+        "#1 opened a@1"
+    );
 }
 
 #[test]

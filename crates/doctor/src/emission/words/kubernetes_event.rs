@@ -90,7 +90,8 @@ fn note(message: &str, remediation: &str) -> String {
 fn event_name(object: &str, incident: &str, is_over: bool) -> String {
     let tail = format!(".{:016x}", hash(incident, u64::from(is_over)));
     // Names of objects may have signs that names of Events may not: those of roles, such as `system:node`.
-    let plain: String = object.chars().map(|sign| if sign.is_ascii_alphanumeric() || matches!(sign, '-' | '.') { sign } else { '-' }).collect();
+    let plain: String =
+        object.chars().map(|sign| if sign.is_ascii_alphanumeric() || matches!(sign, '-' | '.') { sign } else { '-' }).collect();
     let room = MAX_NAME_BYTES - tail.len();
     let head = plain.get(..plain.len().min(room)).unwrap_or_default().to_ascii_lowercase();
     let head = head.trim_matches(['-', '.']);
