@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use crate::access::Authenticator;
 use crate::emission::EmissionBoard;
 use crate::monitors::Monitors;
-use crate::questions::{ChangesAnswer, ChangesQuestion, Questions, RecordView, RecordsAnswer};
+use crate::questions::{ChangesAnswer, ChangesQuestion, IncidentNews, Questions, RecordView, RecordsAnswer};
 use crate::status::{RecordingBoard, RecordingStatus, WatchState, WatchStatus};
+use crate::watching::Watching;
 use crate::{AppError, Clock};
 
 /// What `serve` hosts.
@@ -26,6 +27,8 @@ pub struct Application {
     pub emission: Arc<EmissionBoard>,
     /// Moves with every durable append.
     pub watermark: watch::Receiver<Seq>,
+    /// The doctor that watches; there is none where nothing is recorded.
+    pub watching: Option<Arc<Watching>>,
     /// Provisionings, live.
     pub monitors: Arc<Monitors>,
     /// Upper bound of one page of the older endpoints.
@@ -109,6 +112,23 @@ impl Application {
         (question.filter.changes, question.filter.marks) = (true, false);
         let RecordsAnswer { items, more, cursor } = self.follow_records(question, access, patience).await?;
         Ok(ChangesAnswer { items: items.into_iter().filter_map(RecordView::into_change).collect(), more, cursor })
+    }
+
+    /// The next news of incidents, waiting until there are any or `patience` is over.
+    ///
+    /// # Errors
+    /// As for a page of changes.
+    pub async fn follow_incidents(
+        self: &Arc<Self>,
+        question: ChangesQuestion,
+        access: Access,
+        patience: std::time::Duration,
+    ) -> Result<IncidentNews, AppError> {
+        // The records of incidents are read whole, and each is judged by the objects that it is about.
+        let RecordsAnswer { items, cursor, .. } = self.follow_records(Questions::news_question(question), Access::All, patience).await?;
+        let app = Arc::clone(self);
+        let items = blocking(move || app.questions.news(items, &access)).await?;
+        Ok(IncidentNews { items, cursor })
     }
 
     /// The next page of a follower, waiting until there is one. Ends with an empty page when nothing came within `patience`, so that the

@@ -104,7 +104,7 @@ async fn act(verb: Verb, context: &mut Context<'_, '_>) -> Result<(), Failure> {
         Verb::Playground(flags) => verbs::playground::run(&flags, context).await,
         Verb::Manifests(flags) => verbs::manifests::run(&flags, context),
         Verb::Doctor(flags) => verbs::doctor::run(&flags, context),
-        Verb::Incidents(flags) => verbs::incidents::run(&flags, context),
+        Verb::Incidents(flags) => verbs::incidents::run(&flags, context).await,
         Verb::Explain(flags) => verbs::explain::run(&flags, context),
         Verb::Scenario(flags) => verbs::scenario::run(&flags.verb, context),
         Verb::Store(flags) => verbs::store::run(&flags.verb, context),

@@ -21,6 +21,7 @@ use crate::failure::PROBLEM_JSON;
     tags(
         (name = "changes", description = "What changed, page by page or as a stream"),
         (name = "objects", description = "Objects as they were"),
+        (name = "incidents", description = "What is wrong, was wrong, and what changed before"),
         (name = "monitors", description = "How far clusters are that are being made"),
         (name = "recording", description = "How the watching stands"),
         (name = "health", description = "For machines that look after this one"),

@@ -1,5 +1,7 @@
 //! The configuration file as it is written.
 
+use proreus_doctor::DoctorSettings;
+use proreus_doctor::incidents::IncidentSettings;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,6 +31,10 @@ pub struct FileConfig {
     pub insecure_no_auth: Option<bool>,
     /// What is recorded.
     pub record: RecordSection,
+    /// Graces, severities, thresholds, silences of the checks.
+    pub doctor: DoctorSettings,
+    /// Hold-downs, windows and limits of incidents.
+    pub incidents: IncidentSettings,
     /// How patient monitors are, and how many may listen.
     pub monitor: MonitorSection,
     /// Who is told of incidents.

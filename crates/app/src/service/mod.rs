@@ -27,6 +27,7 @@ use crate::config::{AuthSettings, ConfigError, Settings};
 use crate::emission::Emission;
 use crate::monitors::{MonitorInputs, Monitors, Passing};
 use crate::questions::Questions;
+use crate::watching::{WatchSettings, Watching};
 
 pub use board::Recording;
 pub use reload::ConfigSource;
@@ -98,6 +99,7 @@ pub struct ServiceInputs {
 pub struct Service {
     application: Arc<Application>,
     recording: Arc<Recording>,
+    watching: Arc<Watching>,
     emission: Emission,
     journal: Arc<SqliteJournal>,
     ending: CancellationToken,
@@ -160,6 +162,14 @@ impl Service {
                 .await?;
         let watermark = handle.watermark();
         let recording = Arc::new(Recording::new(handle));
+        let ending = CancellationToken::new();
+        let watching = Watching::start(
+            as_trait.clone(),
+            recording.appender(),
+            watermark.clone(),
+            WatchSettings { doctor: settings.doctor.clone(), incidents: settings.incidents.clone() },
+            ending.clone(),
+        );
         let questions = Questions::new(as_trait.clone());
         let monitors = Arc::new(Monitors::new(MonitorInputs {
             questions: questions.clone(),
@@ -177,10 +187,10 @@ impl Service {
             board: recording.clone(),
             emission: emission.board(),
             watermark: watermark.clone(),
+            watching: Some(watching.clone()),
             monitors: monitors.clone(),
             max_query_limit: settings.max_query_limit,
         });
-        let ending = CancellationToken::new();
         let monitoring = tokio::spawn(monitors.follow(watermark, ending.clone()));
         let keeper = housekeeping::Keeper::new(journal.clone(), clock, &settings);
         let retention = keeper.retention();
@@ -188,13 +198,14 @@ impl Service {
         let following = tokio::spawn(reload::follow(reload::Following {
             application: application.clone(),
             recording: recording.clone(),
+            watching: watching.clone(),
             source: config,
             defaults: recorder,
             retention,
             emission: emission.reconfigure(),
             ending: ending.clone(),
         }));
-        Ok(Self { application, recording, emission, journal, ending, housekeeping, following, monitoring })
+        Ok(Self { application, recording, watching, emission, journal, ending, housekeeping, following, monitoring })
     }
 
     /// What the interfaces ask.
@@ -205,6 +216,11 @@ impl Service {
     /// The live recording.
     pub fn recording(&self) -> Arc<Recording> {
         self.recording.clone()
+    }
+
+    /// The doctor that watches.
+    pub fn watching(&self) -> Arc<Watching> {
+        self.watching.clone()
     }
 
     /// The journal itself, for keeping the store.

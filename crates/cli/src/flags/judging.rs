@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::OutputFlags;
+use super::{OutputFlags, SourceFlags};
 use crate::output::Format;
 
 /// Flags of `scenario`.
@@ -75,6 +75,9 @@ pub(crate) struct DoctorFlags {
     /// Directory of a journal; PROREUS_DATA_DIR [default: proreus-data]
     #[arg(long, value_name = "DIR", help_heading = "Where to ask")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Graces, thresholds and silences: the section `doctor` of this configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Look at this moment instead of the last record: RFC 3339, a date, how long ago (15m), or a sequence number
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
@@ -123,11 +126,8 @@ pub(crate) enum StateWord {
 /// Flags of `incidents`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct IncidentsFlags {
-    /// Directory of a journal; PROREUS_DATA_DIR [default: proreus-data]
-    #[arg(long, value_name = "DIR", help_heading = "Where to ask")]
-    pub(crate) data_dir: Option<PathBuf>,
     /// As they were known at this moment: RFC 3339, a date, how long ago (15m), or a sequence number
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with = "watch")]
     pub(crate) at: Option<String>,
     /// Only open or only resolved ones
     #[arg(long, value_enum, value_name = "STATE", default_value_t)]
@@ -135,6 +135,26 @@ pub(crate) struct IncidentsFlags {
     /// Only about this namespace; repeat for several
     #[arg(short, long, value_name = "NAMESPACE")]
     pub(crate) namespace: Vec<String>,
+    /// Only those that this check found; repeat for several
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) check: Vec<String>,
+    /// Only those that were not resolved before
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only those that had opened by then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Go on and print what opens, changes and is resolved
+    #[arg(short = 'f', long = "watch", visible_alias = "follow")]
+    pub(crate) watch: bool,
+    /// With --data-dir: fold the records anew instead of reading what was recorded of incidents
+    #[arg(long, conflicts_with = "server")]
+    pub(crate) replay: bool,
+    /// With --data-dir: fold the records anew under the sections `doctor` and `incidents` of this configuration
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
+    #[command(flatten)]
+    pub(crate) source: SourceFlags,
 }

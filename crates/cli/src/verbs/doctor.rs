@@ -49,7 +49,10 @@ pub(crate) fn run(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<
         at: moment(flags.at.as_deref(), &questions, now)?,
         checks: flags.check.clone(),
         namespaces: flags.namespace.clone(),
-        ..DoctorQuestion::default()
+        settings: match &flags.config {
+            Some(path) => super::incidents::watch_settings(Some(path))?.doctor,
+            None => proreus_doctor::DoctorSettings::default(),
+        },
     };
     let answer = questions.doctor(&question, &Access::All)?;
     match flags.output.unwrap_or_default() {

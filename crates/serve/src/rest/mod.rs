@@ -3,6 +3,8 @@
 mod audit;
 mod changes;
 mod health;
+mod incident_stream;
+mod incidents;
 mod monitors;
 mod objects;
 mod recording;
@@ -36,6 +38,11 @@ pub(crate) fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(objects::history))
         .routes(routes!(objects::diff))
         .routes(routes!(objects::state))
+        .routes(routes!(incidents::incidents))
+        .routes(routes!(incident_stream::stream))
+        .routes(routes!(incidents::incident))
+        .routes(routes!(incidents::checks))
+        .routes(routes!(incidents::doctor))
         .routes(routes!(monitors::monitors))
         .routes(routes!(monitors::monitor))
         .routes(routes!(monitors::stream))

@@ -54,14 +54,19 @@ pub(crate) async fn stream(
     })
     .await?;
     let following = Following::new(shared, asker, question, place);
-    let mut response = Sse::new(following.into_stream()).into_response();
+    Ok(sent(following.into_stream()))
+}
+
+/// The response that a stream is sent in.
+pub(super) fn sent(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+    let mut response = Sse::new(events).into_response();
     // Proxies that buffer would hold back what a stream is for.
     response.headers_mut().insert("x-accel-buffering", http::HeaderValue::from_static("no"));
     response.headers_mut().insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
-    Ok(response)
+    response
 }
 
-fn start_cursor(parameters: &Parameters, headers: &HeaderMap) -> Result<Option<Cursor>, Failure> {
+pub(super) fn start_cursor(parameters: &Parameters, headers: &HeaderMap) -> Result<Option<Cursor>, Failure> {
     match headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
         Some(id) => parse_cursor("Last-Event-ID", id.to_str().unwrap_or("not text")).map(Some),
         None => parameters.cursor(),
@@ -69,7 +74,7 @@ fn start_cursor(parameters: &Parameters, headers: &HeaderMap) -> Result<Option<C
 }
 
 /// Checks a cursor before the stream begins, while a status can still tell; without one, a stream begins now.
-fn first_cursor(app: &Application, given: Option<Cursor>, since: bool) -> Result<Option<Cursor>, AppError> {
+pub(super) fn first_cursor(app: &Application, given: Option<Cursor>, since: bool) -> Result<Option<Cursor>, AppError> {
     match given {
         Some(cursor) => app.questions.moment_of(&cursor).map(|_| Some(cursor)),
         None if since => Ok(None),

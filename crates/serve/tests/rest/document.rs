@@ -23,7 +23,7 @@ async fn every_path_of_the_document_is_served() {
     let document = shop.json("/openapi.json").await;
     for path in document["paths"].as_object().unwrap().keys() {
         let uri = path.replace("{group}", "apps").replace("{kind}", "deploy").replace("{namespace}", "shop").replace("{name}", "web");
-        let uri = uri.replace("{resourceType}", "deployments");
+        let uri = uri.replace("{resourceType}", "deployments").replace("{id}", "inc-0");
         let request = http::Request::post(uri.as_str()).body(axum::body::Body::empty()).unwrap();
         assert_eq!(shop.send(request).await.status, 405, "{path} is known, and not by POST");
     }

@@ -132,6 +132,7 @@ impl Shop {
             board: Arc::new(Board),
             emission: Arc::default(),
             watermark,
+            watching: None,
             monitors,
             max_query_limit: setup.max_query_limit,
         });
