@@ -322,7 +322,10 @@ async fn a_listener_that_reads_too_late_is_told_how_much_it_missed() {
     assert_eq!((page.items.len(), usize::try_from(page.missed).unwrap()), (3, after - 3));
     let missed = subscription.next().await.unwrap();
     assert!(missed.is_own && !missed.is_last);
-    assert_eq!(missed.update.progress.message, format!("{} updates fell out of the log before they were read; what follows is what is kept", after - 3));
+    assert_eq!(
+        missed.update.progress.message,
+        format!("{} updates fell out of the log before they were read; what follows is what is kept", after - 3)
+    );
     assert_eq!(subscription.next().await.unwrap().update, page.items[0]);
 }
 
@@ -339,7 +342,10 @@ fn shows_a_monitor_to_who_may_read_its_object_and_what_it_speaks_of_apart() {
         namespace: Some(namespace.into()),
     };
     let own = rule("k0rdent.mirantis.com", "clusterdeployments", target.namespace.as_str());
-    for access in [Access::Only(Vec::new()), Access::Only(vec![rule("k0rdent.mirantis.com", "clusterdeployments", "other"), rule("", "pods", "kcm-system")])] {
+    for access in [
+        Access::Only(Vec::new()),
+        Access::Only(vec![rule("k0rdent.mirantis.com", "clusterdeployments", "other"), rule("", "pods", "kcm-system")]),
+    ] {
         assert!(monitors.list(&access).unwrap().is_empty());
         let refused = monitors.log(&name_of(&target), None, 50, &access).unwrap_err();
         assert!(matches!(refused, AppError::NotFound { .. }), "{refused}");
