@@ -26,6 +26,7 @@ mod watch_words;
 
 mod discovery;
 mod selection;
+mod served;
 
 mod board;
 mod lag;
@@ -36,6 +37,7 @@ mod writer;
 mod appender;
 
 mod cluster_api;
+mod event_writer;
 mod identity;
 mod ledger;
 mod scope_watch;
@@ -46,6 +48,7 @@ mod removed;
 
 mod connect;
 mod import;
+mod look;
 
 mod error;
 
@@ -54,9 +57,11 @@ pub use board::{Board, BoardSnapshot, ClusterStatus, WatchCounters, WatchStatus,
 pub use connect::{ClusterSource, ConnectError, Connection, connect};
 pub use cutter::MAX_OBJECT_BYTES;
 pub use error::RecordError;
+pub use event_writer::{EventRefusal, EventWriter};
 pub use import::{ImportOptions, ImportProgress, ImportReport, import_watch_jsonl};
 pub use json::{JsonError, MAX_DEPTH};
 pub use lag::LagHistogram;
+pub use look::{Look, LookError, LookProgress, Looked, TypeName, look};
 pub use noise::{NoisePath, NoisePathError, NoisePolicy, NoiseRule};
 pub use recorder::{Recorder, RecorderHandle, RecorderInputs};
 pub use redact::{RedactionSettings, Redactor};
