@@ -12,5 +12,6 @@ mod document;
 mod hosting;
 mod journalled;
 mod listening;
+mod monitors;
 mod objects;
 mod stream;
