@@ -25,6 +25,9 @@ const ERROR_BODY_BYTES: usize = 64 * 1024;
 /// Objects a page: some 1 MB of Pods, and large clusters stay under a hundred requests a type.
 const PAGE_OBJECTS: u32 = 250;
 
+/// What a review is written and answered in.
+const JSON: &str = "application/json";
+
 /// Why a request gave nothing.
 #[derive(Clone, Debug)]
 pub(crate) enum ApiError {
@@ -99,6 +102,20 @@ impl ClusterApi {
             .header(http::header::ACCEPT, accept)
             .body(kube::client::Body::empty())
             .map_err(|error| ApiError::Transport(error.to_string()))?;
+        self.send(request).await
+    }
+
+    /// Sends a JSON object to be created and gives the answer of at most `limit` bytes.
+    pub(crate) async fn create(&self, path: &str, object: String, limit: usize) -> Result<Vec<u8>, ApiError> {
+        let request = http::Request::post(path)
+            .header(http::header::ACCEPT, JSON)
+            .header(http::header::CONTENT_TYPE, JSON)
+            .body(kube::client::Body::from(object.into_bytes()))
+            .map_err(|error| ApiError::Transport(error.to_string()))?;
+        self.send(request).await?.collect(limit).await
+    }
+
+    async fn send(&self, request: http::Request<kube::client::Body>) -> Result<ByteStream, ApiError> {
         let answer = tokio::time::timeout(RESPONSE_LIMIT, self.client.send(request))
             .await
             .map_err(|_| ApiError::Transport(format!("no answer within {} s", RESPONSE_LIMIT.as_secs())))?
