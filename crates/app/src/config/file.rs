@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ConfigError;
+use super::auth::AuthSection;
 
 /// Every key of the file. All are optional.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -54,14 +55,6 @@ pub struct ClusterEntry {
     pub in_cluster: bool,
     /// What to call it; left out, the context's name.
     pub name: Option<String>,
-}
-
-/// Who may ask.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct AuthSection {
-    /// Bearer tokens, one a line.
-    pub token_file: Option<String>,
 }
 
 /// Serve HTTPS.

@@ -3,6 +3,7 @@
 //! Not here: HTTP (that is `serve`) and signals (that is `cli`). Invariant: after `shutdown` everything that was taken in is durable.
 
 mod board;
+mod door;
 mod housekeeping;
 mod reload;
 mod selection;
@@ -20,9 +21,8 @@ use proreus_record::{
 use proreus_store::{DirectoryLock, Journal, OpenOptions, SqliteJournal, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Authenticator, TokenFile};
 use crate::application::Application;
-use crate::config::{AuthSettings, ConfigError, Settings};
+use crate::config::{ConfigError, Settings};
 use crate::questions::Questions;
 
 pub use board::Recording;
@@ -51,6 +51,9 @@ pub enum ServiceError {
     /// The bearer tokens cannot be used.
     #[error("{0}")]
     Tokens(String),
+    /// What callers are checked by cannot be used.
+    #[error("{0}")]
+    Access(String),
 }
 
 impl ServiceError {
@@ -58,7 +61,11 @@ impl ServiceError {
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::Config(_) | Self::Connect(_) | Self::Tokens(_) | Self::Store(StoreError::Newer { .. } | StoreError::NoJournal { .. })
+            Self::Config(_)
+                | Self::Connect(_)
+                | Self::Tokens(_)
+                | Self::Access(_)
+                | Self::Store(StoreError::Newer { .. } | StoreError::NoJournal { .. })
         )
     }
 
@@ -70,6 +77,7 @@ impl ServiceError {
             Self::Store(error) => crate::error::store_hint(error),
             Self::Record(RecordError::Journal { source, .. } | RecordError::Append(source)) => crate::error::store_hint(source),
             Self::Record(_) => "see the log; what was recorded before is safe".to_owned(),
+            Self::Access(_) => "check `auth` in the configuration; docs/guides/access.md has examples".to_owned(),
             Self::Tokens(_) => {
                 "write one token a line, each of at least 16 characters, and make the file readable for this process".to_owned()
             }
@@ -143,7 +151,8 @@ impl Service {
     /// What will not do about the journal, the key, the tokens or the configuration.
     pub async fn start(inputs: ServiceInputs) -> Result<Self, ServiceError> {
         let ServiceInputs { settings, clusters, clock, config, recorder } = inputs;
-        let door = door(&settings)?;
+        let reviewers = door::reviewers(&settings, &clusters)?;
+        let files = door::Files::open(&settings)?;
         let journal = open_journal(settings.data_dir.clone()).await?;
         let key = redaction_key(&settings)?;
         let redactor = Redactor::new(Arc::new(key), redaction_settings(&settings.record));
@@ -154,8 +163,10 @@ impl Service {
                 .await?;
         let watermark = handle.watermark();
         let recording = Arc::new(Recording::new(handle));
+        let questions = Questions::new(as_trait);
+        let door = door::door(&settings, files, reviewers, &questions, clock.clone())?;
         let application = Arc::new(Application {
-            questions: Questions::new(as_trait),
+            questions,
             door,
             clock: clock.clone(),
             board: recording.clone(),
@@ -210,17 +221,6 @@ impl Service {
             tracing::error!("the housekeeping ended unexpectedly");
         }
         Ok(outcome?)
-    }
-}
-
-fn door(settings: &Settings) -> Result<Authenticator, ServiceError> {
-    match &settings.auth {
-        AuthSettings::Loopback => Ok(Authenticator::Open),
-        AuthSettings::InsecureOpen => {
-            tracing::warn!(listen = %settings.listen, "everybody who reaches this address can read everything that is recorded");
-            Ok(Authenticator::Open)
-        }
-        AuthSettings::TokenFile(path) => TokenFile::open(path.clone()).map(Authenticator::Tokens).map_err(ServiceError::Tokens),
     }
 }
 

@@ -6,6 +6,7 @@ mod health;
 mod objects;
 mod recording;
 mod stream;
+pub(crate) mod well_known;
 
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(crate) fn open() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::openapi))
+        .routes(routes!(well_known::metadata))
+        .routes(routes!(well_known::metadata_of_mcp))
 }
 
 /// Endpoints behind the door.
