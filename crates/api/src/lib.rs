@@ -7,6 +7,7 @@ mod audit;
 mod change;
 mod json;
 mod mark;
+mod monitor;
 mod object;
 mod problem;
 mod status;
@@ -15,6 +16,7 @@ pub use audit::{AuditEvent, AuditObject, audit_event};
 pub use change::{Change, ChangePage, FieldChange, FieldOp, Gap, Origin, Verb};
 pub use json::{Json, read_json};
 pub use mark::{Mark, MarkKind, MarkPage};
+pub use monitor::{MonitorItem, MonitorLog, MonitorMetadata, MonitorPage, MonitorService, MonitorUpdate, RelatedObject};
 pub use object::{Diff, ObjectAtTime, StatePage};
 pub use problem::Problem;
 pub use status::{

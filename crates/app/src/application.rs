@@ -6,6 +6,8 @@ use proreus_model::{Access, ClusterId, Seq};
 use tokio::sync::watch;
 
 use crate::access::{Authenticator, Caller, Deed, Denied, Request, admits_everywhere};
+use crate::emission::EmissionBoard;
+use crate::monitors::Monitors;
 use crate::questions::{ChangesAnswer, ChangesQuestion, Questions, RecordView, RecordsAnswer};
 use crate::status::{RecordingBoard, RecordingStatus, WatchState, WatchStatus};
 use crate::{AppError, Clock};
@@ -20,8 +22,12 @@ pub struct Application {
     pub clock: Arc<dyn Clock>,
     /// How the recording stands.
     pub board: Arc<dyn RecordingBoard>,
+    /// How the telling of incidents stands.
+    pub emission: Arc<EmissionBoard>,
     /// Moves with every durable append.
     pub watermark: watch::Receiver<Seq>,
+    /// Provisionings, live.
+    pub monitors: Arc<Monitors>,
     /// Upper bound of one page of the older endpoints.
     pub max_query_limit: usize,
 }

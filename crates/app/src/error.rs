@@ -31,6 +31,14 @@ pub enum AppError {
         /// Where the journal now begins, `None` when it is empty.
         oldest: Option<Cursor>,
     },
+    /// More at once than is allowed.
+    #[error("{what}")]
+    TooMany {
+        /// Which limit, in words.
+        what: String,
+        /// What to do instead.
+        hint: String,
+    },
     /// The journal failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -40,7 +48,7 @@ impl AppError {
     /// Whether the input was refused (as against: we failed).
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::BadParameter { .. } | Self::NotFound { .. } | Self::CursorGone { .. } => true,
+            Self::BadParameter { .. } | Self::NotFound { .. } | Self::CursorGone { .. } | Self::TooMany { .. } => true,
             Self::Store(error) => matches!(error, StoreError::NoJournal { .. } | StoreError::Newer { .. } | StoreError::Gone { .. }),
         }
     }
@@ -54,7 +62,7 @@ impl AppError {
     pub fn hint(&self) -> String {
         match self {
             Self::BadParameter { allowed, .. } => allowed.clone(),
-            Self::NotFound { hint, .. } => hint.clone(),
+            Self::NotFound { hint, .. } | Self::TooMany { hint, .. } => hint.clone(),
             Self::CursorGone { oldest: Some(oldest) } => format!("start again from the oldest cursor, {oldest}"),
             Self::CursorGone { oldest: None } => "start again without a cursor".to_owned(),
             Self::Store(error) => store_hint(error),

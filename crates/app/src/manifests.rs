@@ -9,7 +9,7 @@ mod options;
 mod recording;
 
 pub use options::{BearerToken, DnsName, ImageReference, JournalBound, NamespaceName, OptionError, StorageQuantity, WorkloadName};
-pub use recording::SecretAccess;
+pub use recording::{EventAccess, SecretAccess};
 
 /// What the manifests depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct ManifestOptions {
     pub secrets: SecretAccess,
     /// Who may ask besides those with the token.
     pub callers: Callers,
+    /// Whether Events are written on the objects that incidents are about.
+    pub events: EventAccess,
 }
 
 /// Who may ask besides those with the token.
@@ -80,7 +82,7 @@ const KEY_VOLUME: &str = include_str!("manifests/templates/key-volume.yaml");
 pub fn render(options: &ManifestOptions) -> String {
     let namespace = options.creates_namespace.then_some(NAMESPACE);
     let tokens = options.token.as_ref().map(|_| TOKENS);
-    let role = recording::cluster_role(&options.secrets, options.callers);
+    let role = recording::cluster_role(&options.secrets, options.callers, options.events);
     let templates = [namespace, Some(ACCOUNT), Some(role.as_str()), Some(CONFIG), tokens, Some(WORKLOAD)];
     let texts: Vec<String> = templates.into_iter().flatten().map(|template| fill(template, options)).collect();
     texts.join("---\n")
@@ -100,6 +102,7 @@ fn fill(template: &str, options: &ManifestOptions) -> String {
         ("${port}", PORT.to_string()),
         ("${callers}", recording::caller_keys(options.callers).to_owned()),
         ("${record}", recording::record_keys(options)),
+        ("${emit}", recording::emit_keys(options.events).to_owned()),
         ("${key_mount}", key_mount(options).to_owned()),
         ("${key_volume}", options.redaction_key.as_ref().map_or(String::new(), |name| KEY_VOLUME.replace("${secret}", &name.to_string()))),
         ("${token}", options.token.as_ref().map_or(String::new(), |token| token.reveal().to_owned())),

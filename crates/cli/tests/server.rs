@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 
 use jiff::Timestamp;
 use proreus_app::access::Authenticator;
+use proreus_app::monitors::{MonitorInputs, Monitors};
 use proreus_app::status::NoRecording;
 use proreus_app::{Application, Clock, Questions};
 use proreus_serve::BoundServer;
@@ -41,12 +42,16 @@ impl Server {
             runtime.block_on(async {
                 let journal: Arc<dyn Journal> = Arc::new(story::journal());
                 let (_, watermark) = tokio::sync::watch::channel(journal.watermark());
+                let questions = Questions::new(journal);
+                let monitors = Arc::new(Monitors::new(MonitorInputs::new(questions.clone(), Arc::new(LastRecord))));
                 let app = Arc::new(Application {
-                    questions: Questions::new(journal),
+                    questions,
                     door,
                     clock: Arc::new(LastRecord),
                     board: Arc::new(NoRecording),
+                    emission: Arc::default(),
                     watermark,
+                    monitors,
                     max_query_limit: 1_000,
                 });
                 let bound = BoundServer::bind(app, "127.0.0.1:0".parse().unwrap(), None, token).unwrap();

@@ -5,6 +5,7 @@
 
 mod diff;
 pub mod field;
+mod own;
 pub mod phases;
 mod snapshot;
 

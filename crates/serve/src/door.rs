@@ -29,6 +29,11 @@ pub(crate) struct LetIn {
 struct Token(String);
 
 impl LetIn {
+    /// Whether a token says who it is.
+    pub(crate) fn is_known(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Asks the door again, as of now.
     pub(crate) async fn recheck(&mut self, shared: &Shared) -> Result<(), Denied> {
         self.caller = shared.app.door.authenticate(self.token.as_ref().map(|token| token.0.as_str()), &self.namespaces).await?;

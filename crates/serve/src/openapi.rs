@@ -21,6 +21,7 @@ use crate::failure::PROBLEM_JSON;
     tags(
         (name = "changes", description = "What changed, page by page or as a stream"),
         (name = "objects", description = "Objects as they were"),
+        (name = "monitors", description = "How far clusters are that are being made"),
         (name = "recording", description = "How the watching stands"),
         (name = "access", description = "The way to a token"),
         (name = "health", description = "For machines that look after this one"),
@@ -99,6 +100,17 @@ impl IntoResponses for NamedErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let mut all = PastErrors::responses();
         all.extend(problems(&[("404", "There is nothing by that name")]));
+        all
+    }
+}
+
+/// Errors of monitors.
+pub(crate) struct MonitorErrors;
+
+impl IntoResponses for MonitorErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut all = NamedErrors::responses();
+        all.extend(problems(&[("429", "As many subscriptions as one client, or all together, may have")]));
         all
     }
 }

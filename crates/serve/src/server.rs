@@ -109,7 +109,7 @@ impl BoundServer {
         if self.tls.is_some() {
             routes = routes.layer(axum::Extension(OverTls));
         }
-        let service = routes.into_make_service();
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let handle = Handle::new();
         let (ending, shutdown) = (handle.clone(), self.shutdown.clone());
         let end = async move {

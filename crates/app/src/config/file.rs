@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ConfigError;
 use super::auth::AuthSection;
+use super::{ConfigError, EmitSection, MonitorSection};
 
 /// Every key of the file. All are optional.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -30,6 +30,10 @@ pub struct FileConfig {
     pub insecure_no_auth: Option<bool>,
     /// What is recorded.
     pub record: RecordSection,
+    /// How patient monitors are, and how many may listen.
+    pub monitor: MonitorSection,
+    /// Who is told of incidents.
+    pub emit: EmitSection,
     /// Upper bound of the older endpoints' `limit`.
     pub max_query_limit: Option<usize>,
     /// The older service's list: exactly these types are recorded.

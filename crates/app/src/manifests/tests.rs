@@ -23,6 +23,7 @@ fn options() -> ManifestOptions {
         token: Some(BearerToken::from_bytes([0x5a; 32])),
         secrets: SecretAccess::Recorded,
         callers: Callers::TokenOnly,
+        events: EventAccess::None,
     }
 }
 
@@ -131,6 +132,21 @@ fn asks_about_callers_only_when_told_to_and_then_for_two_reviews_exactly() {
     assert_eq!(more.len(), plain.len() + 2);
     let config::AuthSettings::Ways(ways) = settings(&for_the_clusters_users()).auth else { unreachable!("several ways") };
     assert!(ways.kubernetes.is_some() && ways.token_file.is_some() && !ways.is_open);
+}
+
+#[test]
+fn asks_for_writing_events_and_nothing_else_when_they_are_switched_on() {
+    let rules = |options: &ManifestOptions| {
+        let documents = documents(options);
+        document(&documents, "ClusterRole")["rules"].as_array().expect("rules").clone()
+    };
+    let on = ManifestOptions { events: EventAccess::Written, ..options() };
+    let more: Vec<Value> = rules(&on).into_iter().filter(|rule| !rules(&options()).contains(rule)).collect();
+    assert_eq!(more, [serde_json::json!({ "apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"] })]);
+    assert_eq!(rules(&on).len(), rules(&options()).len() + 1);
+    assert_eq!(settings(&options()).emit, config::EmitSettings::default());
+    let endpoints: Vec<config::Receiver> = settings(&on).emit.endpoints.into_iter().map(|endpoint| endpoint.receiver).collect();
+    assert_eq!(endpoints, [config::Receiver::KubernetesEvents]);
 }
 
 #[test]

@@ -22,7 +22,9 @@ use proreus_store::{BodyDetail, Journal, ReadQuery};
 pub use audit::{AUDIT_USER, AuditAnswer, AuditObjectAnswer, AuditQuestion};
 pub use changes::{ChangesAnswer, ChangesQuestion, MarksAnswer, MarksQuestion, RecordsAnswer};
 pub use figures::{StoreFigures, StoreSizes};
-pub use monitoring::{Monitoring, Phase, PhaseOptions, Progress, Severity, StateWord, Target};
+pub use monitoring::{
+    CauseClass, Monitoring, Outline, Phase, PhaseOptions, Progress, RootKind, Severity, StateWord, Target, Told, UpdateSource,
+};
 pub use objects::{DiffAnswer, HistoryQuestion, ObjectAnswer, ObjectQuestion, ObjectRef, StateAnswer, StateQuestion};
 pub use selection::{Selection, group_of};
 pub use state_cursor::StateCursor;

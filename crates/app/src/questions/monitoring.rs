@@ -3,14 +3,19 @@
 //! A reader, not a watcher: it stands at a position and catches up with what was recorded since. Invariant: the same journal gives the same
 //! updates, however often and in how many steps it is read.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use proreus_model::{Change, Filter, Kind, Order, Record, Seq, SeqRange};
-use proreus_observe::phases::{Effect, Phases, step};
-pub use proreus_observe::phases::{Phase, PhaseOptions, Progress, Severity, StateWord, Target};
+use proreus_model::{Change, Filter, Group, Kind, Order, Record, Resource, ResourceType, Seq, SeqRange};
+pub use proreus_observe::phases::{
+    CauseClass, Outline, Phase, PhaseOptions, Progress, RootKind, Severity, Source as UpdateSource, StateWord, Target,
+};
+use proreus_observe::phases::{Effect, Lesson, Phases, step};
 use proreus_store::{BodyDetail, ReadQuery};
 
 use super::{MAX_PAGE_LIMIT, Questions};
 use crate::AppError;
+use crate::monitors::{Position, lessons};
 
 /// Objects or records read at once: their bodies are held until they are folded.
 const PORTION: usize = 200;
@@ -19,18 +24,40 @@ const PORTION: usize = 200;
 pub struct Monitoring {
     questions: Questions,
     phases: Phases,
+    types: Vec<ResourceType>,
+    /// Everything up to here is folded.
     after: Seq,
+    /// Last record that says anything, and how many updates followed from it.
+    position: Position,
+    lessons: Vec<(Position, Lesson)>,
+}
+
+/// An update and where it stands in the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// Its place: the same in every replay.
+    pub position: Position,
+    /// What it says.
+    pub progress: Progress,
 }
 
 impl Questions {
-    /// A reader at the beginning of what is kept.
+    /// A reader at the beginning of what is kept, and the newest update of each cluster from before that.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub fn monitoring(&self, options: PhaseOptions) -> Result<Monitoring, AppError> {
-        let mut monitoring = Monitoring { questions: self.clone(), phases: Phases::new(options), after: Seq(0) };
-        monitoring.begin()?;
-        Ok(monitoring)
+    pub fn monitoring(&self, options: PhaseOptions) -> Result<(Monitoring, Vec<Told>), AppError> {
+        let mut monitoring = Monitoring {
+            questions: self.clone(),
+            phases: Phases::new(options),
+            types: Vec::new(),
+            after: Seq(0),
+            position: Position::default(),
+            lessons: Vec::new(),
+        };
+        let kept = lessons::kept(self.journal().as_ref())?;
+        let before = monitoring.begin(kept)?;
+        Ok((monitoring, before))
     }
 }
 
@@ -38,44 +65,39 @@ impl Monitoring {
     /// Folds what was recorded since the last time, and what is due by then: the journal's last record, or `now` where that is later.
     ///
     /// # Errors
-    /// When the journal cannot be read.
-    pub fn catch_up(&mut self, now: Option<Timestamp>) -> Result<Vec<Progress>, AppError> {
+    /// When the journal cannot be read. What was folded before is kept; what was told of it is lost, so start again from the beginning.
+    pub fn catch_up(&mut self, now: Option<Timestamp>) -> Result<Vec<Told>, AppError> {
         let journal = self.questions.journal().clone();
         let last = journal.watermark();
-        let mut effects = Vec::new();
+        let mut told = Vec::new();
         let range = SeqRange { first: Seq(self.after.0 + 1), last };
         if range.first <= range.last {
+            self.types = journal.types()?;
             let mut marks = self.marks(range)?.into_iter().peekable();
-            let mut query = ReadQuery {
-                range,
-                filter: Filter { kinds: self.kinds()?, ..Filter::changes() },
-                after: None,
-                order: Order::Ascending,
-                limit: PORTION,
-                detail: BodyDetail::Body,
-            };
+            let mut query = self.query(range);
             loop {
                 let page = journal.read(&query)?;
                 query.after = page.records.last().map(|recorded| recorded.record.seq());
                 for recorded in page.records {
                     while let Some(mark) = marks.next_if(|mark| mark.seq() < recorded.record.seq()) {
-                        effects.extend(self.fold(&mark));
+                        self.fold(&mark, &mut told);
                     }
-                    effects.extend(self.fold(&recorded.record));
+                    self.fold(&recorded.record, &mut told);
                 }
                 if !page.more || query.after.is_none() {
                     break;
                 }
             }
             for mark in marks {
-                effects.extend(self.fold(&mark));
+                self.fold(&mark, &mut told);
             }
             self.after = last;
         }
         if let Some(now) = journal.last_recorded_at().max(now) {
-            effects.extend(self.phases.advance(now));
+            let effects = self.phases.advance(now);
+            self.place(effects, &mut told);
         }
-        Ok(effects.into_iter().filter_map(update).collect())
+        Ok(told)
     }
 
     /// Every cluster that is or was followed.
@@ -83,12 +105,44 @@ impl Monitoring {
         self.phases.targets()
     }
 
-    /// What is known from before the oldest record: the objects that were alive then.
-    fn begin(&mut self) -> Result<(), AppError> {
+    /// What is known of a monitor beside its progress.
+    pub fn outline(&self, target: &Target) -> Option<Outline> {
+        self.phases.outline(target)
+    }
+
+    /// How a cluster stands now: what an update would say.
+    pub fn current(&self, target: &Target, now: Timestamp) -> Option<Progress> {
+        self.phases.current(target, now)
+    }
+
+    /// When the fold wants to be asked again without a record.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.phases.next_due()
+    }
+
+    /// What finished deployments took, each with the place where that was learned.
+    pub fn lessons(&self) -> &[(Position, Lesson)] {
+        &self.lessons
+    }
+
+    /// Time of the journal's last record.
+    pub fn last_recorded_at(&self) -> Option<Timestamp> {
+        self.questions.journal().last_recorded_at()
+    }
+
+    /// The resource types of the kinds that are kept.
+    pub fn resources(&self) -> BTreeMap<(Group, Kind), Resource> {
+        self.types.iter().map(|of| ((of.group.clone(), of.kind.clone()), of.resource.clone())).collect()
+    }
+
+    /// What is known from before the oldest record: the objects that were alive then. Of what was told then only the newest counts, one for
+    /// each cluster, so that whoever asks learns where it stands.
+    fn begin(&mut self, kept: Vec<(Position, Lesson)>) -> Result<Vec<Told>, AppError> {
         let journal = self.questions.journal().clone();
-        let Some(oldest) = journal.oldest()?.filter(|oldest| oldest.seq > Seq(1)) else { return Ok(()) };
+        let Some(oldest) = journal.oldest()?.filter(|oldest| oldest.seq > Seq(1)) else { return Ok(Vec::new()) };
         let at = Seq(oldest.seq.0 - 1);
-        let filter = Filter { kinds: self.kinds()?, ..Filter::changes() };
+        self.types = journal.types()?;
+        let filter = self.query(SeqRange { first: at, last: at }).filter;
         let mut found: Vec<Change> = Vec::new();
         loop {
             let after = found.last().map(|change| change.object.clone());
@@ -99,28 +153,70 @@ impl Monitoring {
             }
         }
         found.sort_by_key(|change| change.seq);
+        let mut told = Vec::new();
         for change in found {
-            // What was told then was told then; only what is known of it counts.
-            let _ = self.fold(&Record::Change(change));
+            self.fold(&Record::Change(change), &mut told);
         }
-        self.after = at;
-        Ok(())
+        // Strictly before the first record that is kept: what is due at its very moment is told after the base, by everybody alike.
+        let effects = self.phases.advance(oldest.recorded_at);
+        self.place(effects, &mut told);
+        let newest: BTreeMap<Target, Progress> = told.into_iter().map(|told| (told.progress.target(), told.progress)).collect();
+        (self.after, self.position) = (at, Position { seq: at, ordinal: 0 });
+        // What was learned from the records that are kept is learned again from them.
+        self.lessons = kept.into_iter().filter(|(position, _)| position.seq <= at).collect();
+        self.phases.remember(self.lessons.iter().map(|(_, lesson)| lesson.clone()));
+        Ok(newest.into_values().map(|progress| Told { position: self.next_position(), progress }).collect())
     }
 
-    fn fold(&mut self, record: &Record) -> Vec<Effect> {
-        step(&mut self.phases, record, record.recorded_at()).0
+    fn fold(&mut self, record: &Record, told: &mut Vec<Told>) {
+        // Objects of other groups that share a kind's name are read along; nothing may hang on whether they were.
+        if let Record::Change(change) = record
+            && !Phases::concerns(change.object.group.as_str(), change.object.kind.as_str())
+        {
+            return;
+        }
+        let now = record.recorded_at();
+        let before = self.phases.advance(now);
+        self.place(before, told);
+        self.position = Position { seq: record.seq(), ordinal: 0 };
+        let (effects, _) = step(&mut self.phases, record, now);
+        self.place(effects, told);
+    }
+
+    fn place(&mut self, effects: Vec<Effect>, told: &mut Vec<Told>) {
+        for effect in effects {
+            match effect {
+                Effect::Update(progress) => told.push(Told { position: self.next_position(), progress: *progress }),
+                Effect::Learned(lesson) => self.lessons.push((self.position, lesson)),
+            }
+        }
+    }
+
+    fn next_position(&mut self) -> Position {
+        self.position.ordinal += 1;
+        self.position
+    }
+
+    fn query(&self, range: SeqRange) -> ReadQuery {
+        ReadQuery {
+            range,
+            filter: Filter { kinds: self.kinds(), ..Filter::changes() },
+            after: None,
+            order: Order::Ascending,
+            limit: PORTION,
+            detail: BodyDetail::Body,
+        }
     }
 
     /// Kinds of this journal that say anything of a provisioning.
-    fn kinds(&self) -> Result<Vec<Kind>, AppError> {
-        let types = self.questions.journal().types()?;
-        let mut kinds: Vec<Kind> =
-            types.into_iter().filter(|known| Phases::concerns(known.group.as_str(), known.kind.as_str())).map(|known| known.kind).collect();
+    fn kinds(&self) -> Vec<Kind> {
+        let concerning = self.types.iter().filter(|known| Phases::concerns(known.group.as_str(), known.kind.as_str()));
+        let mut kinds: Vec<Kind> = concerning.map(|known| known.kind.clone()).collect();
         // An empty list would mean every kind.
         kinds.push("ClusterDeployment".into());
         kinds.sort();
         kinds.dedup();
-        Ok(kinds)
+        kinds
     }
 
     fn marks(&self, range: SeqRange) -> Result<Vec<Record>, AppError> {
@@ -142,12 +238,5 @@ impl Monitoring {
                 return Ok(found);
             }
         }
-    }
-}
-
-fn update(effect: Effect) -> Option<Progress> {
-    match effect {
-        Effect::Update(update) => Some(*update),
-        Effect::Learned(_) => None,
     }
 }

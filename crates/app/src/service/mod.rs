@@ -4,6 +4,7 @@
 
 mod board;
 mod door;
+mod emission;
 mod housekeeping;
 mod reload;
 mod selection;
@@ -23,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::application::Application;
 use crate::config::{ConfigError, Settings};
+use crate::emission::Emission;
+use crate::monitors::{MonitorInputs, Monitors, Passing};
 use crate::questions::Questions;
 
 pub use board::Recording;
@@ -103,10 +106,12 @@ pub struct ServiceInputs {
 pub struct Service {
     application: Arc<Application>,
     recording: Arc<Recording>,
+    emission: Emission,
     journal: Arc<SqliteJournal>,
     ending: CancellationToken,
     housekeeping: std::thread::JoinHandle<()>,
     following: tokio::task::JoinHandle<()>,
+    monitoring: tokio::task::JoinHandle<()>,
 }
 
 /// The clusters that settings name, or the default one.
@@ -158,22 +163,35 @@ impl Service {
         let redactor = Redactor::new(Arc::new(key), redaction_settings(&settings.record));
         let wanted = recorder_settings(&settings.record, &recorder)?;
         let as_trait: Arc<dyn Journal> = journal.clone();
+        let writable = clusters.clone();
         let handle =
             Recorder::start(RecorderInputs { journal: as_trait.clone(), clock: clock.clone(), redactor, clusters, settings: wanted })
                 .await?;
         let watermark = handle.watermark();
         let recording = Arc::new(Recording::new(handle));
-        let questions = Questions::new(as_trait);
+        let questions = Questions::new(as_trait.clone());
+        let monitors = Arc::new(Monitors::new(MonitorInputs {
+            questions: questions.clone(),
+            clock: clock.clone(),
+            options: settings.monitor.phases.clone(),
+            limits: settings.monitor.limits.clone(),
+            passing: Passing::Written(recording.appender()),
+        }));
+        let told = emission::Told { journal: as_trait.clone(), clock: clock.clone(), clusters: writable, settings: settings.emit.clone() };
+        let emission = told.start(&recording, watermark.clone());
         let door = door::door(&settings, files, reviewers, &questions, clock.clone())?;
         let application = Arc::new(Application {
             questions,
             door,
             clock: clock.clone(),
             board: recording.clone(),
-            watermark,
+            emission: emission.board(),
+            watermark: watermark.clone(),
+            monitors: monitors.clone(),
             max_query_limit: settings.max_query_limit,
         });
         let ending = CancellationToken::new();
+        let monitoring = tokio::spawn(monitors.follow(watermark, ending.clone()));
         let keeper = housekeeping::Keeper::new(journal.clone(), clock, &settings);
         let retention = keeper.retention();
         let housekeeping = keeper.start(recording.clone(), ending.clone());
@@ -183,9 +201,10 @@ impl Service {
             source: config,
             defaults: recorder,
             retention,
+            emission: emission.reconfigure(),
             ending: ending.clone(),
         }));
-        Ok(Self { application, recording, journal, ending, housekeeping, following })
+        Ok(Self { application, recording, emission, journal, ending, housekeeping, following, monitoring })
     }
 
     /// What the interfaces ask.
@@ -214,8 +233,10 @@ impl Service {
     /// What was taken in could not be written.
     pub async fn shutdown(self) -> Result<(), ServiceError> {
         self.ending.cancel();
+        self.emission.end().await;
         let outcome = self.recording.shutdown().await;
         self.following.abort();
+        self.monitoring.abort();
         let housekeeping = self.housekeeping;
         if tokio::task::spawn_blocking(move || housekeeping.join()).await.is_err() {
             tracing::error!("the housekeeping ended unexpectedly");

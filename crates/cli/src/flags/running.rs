@@ -148,6 +148,9 @@ pub(crate) struct ManifestsFlags {
     /// Let the cluster's own users ask too, for what its RBAC lets them list; allows us to create TokenReviews and SubjectAccessReviews
     #[arg(long)]
     pub(crate) kubernetes_identities: bool,
+    /// Write Events on the objects that incidents are about, and give the permission for that
+    #[arg(long)]
+    pub(crate) emit_events: bool,
     /// Secret whose key `redaction.key` holds 32 bytes, to go on with after a restore [default: a key made in the volume]
     #[arg(long, value_name = "SECRET")]
     pub(crate) redaction_key_secret: Option<String>,

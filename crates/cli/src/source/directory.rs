@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use proreus_api::{Change, Cluster, Diff, ObjectAtTime};
+use proreus_api::{Change, Cluster, Diff, MonitorUpdate, ObjectAtTime};
+use proreus_app::monitors::MonitorCursor;
 use proreus_app::questions::{
-    ChangesQuestion, HistoryQuestion, Monitoring, ObjectQuestion, ObjectRef, PhaseOptions, RecordView, StateCursor, StateQuestion,
+    ChangesQuestion, HistoryQuestion, Monitoring, ObjectQuestion, ObjectRef, PhaseOptions, RecordView, StateCursor, StateQuestion, Told,
 };
 use proreus_app::{AppError, Moment, Questions, parse_moment};
 use proreus_model::{Access, Cursor, Order, Seq};
@@ -32,9 +33,15 @@ impl Directory {
         Ok(Self { questions, now })
     }
 
-    /// A reader that follows every cluster in the journal.
-    pub(crate) fn monitoring(&self) -> Result<Monitoring, Failure> {
+    /// A reader that follows every cluster in the journal, and what was told last before the oldest record.
+    pub(crate) fn monitoring(&self) -> Result<(Monitoring, Vec<Told>), Failure> {
         Ok(self.questions.monitoring(PhaseOptions::default())?)
+    }
+
+    /// An update as a server would give it.
+    pub(crate) fn update(&self, told: Told) -> MonitorUpdate {
+        let cursor = MonitorCursor { journal: self.questions.journal().id(), position: told.position };
+        proreus_app::monitors::MonitorUpdate { cursor, progress: told.progress, is_related_hidden: false }.into()
     }
 
     /// The cluster that a name or an id stands for.

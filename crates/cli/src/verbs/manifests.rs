@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use proreus_app::manifests::{BearerToken, Callers, ManifestOptions, OptionError, SecretAccess, render};
+use proreus_app::manifests::{BearerToken, Callers, EventAccess, ManifestOptions, OptionError, SecretAccess, render};
 
 use rand::TryRng as _;
 
@@ -27,6 +27,7 @@ pub(crate) fn run(flags: &ManifestsFlags, context: &mut Context<'_, '_>) -> Resu
         redaction_key: flags.redaction_key_secret.as_deref().map(|name| parse("--redaction-key-secret", name)).transpose()?,
         secrets: if flags.without_secrets { SecretAccess::Excluded { custom_groups } } else { SecretAccess::Recorded },
         callers: if flags.kubernetes_identities { Callers::KubernetesIdentities } else { Callers::TokenOnly },
+        events: if flags.emit_events { EventAccess::Written } else { EventAccess::None },
     };
     if let Some(problem) = options.bound_beyond_volume() {
         let hint = format!("give at most the size of the volume, {}, and leave room for the day that is rewritten", options.storage);

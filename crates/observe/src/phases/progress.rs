@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use proreus_model::{ClusterId, Group, Kind, Name, Namespace, Seq, Uid};
 use serde::{Deserialize, Serialize};
 
+use super::scope::Target;
+
 /// How far a cluster is. In the order in which a provisioning passes through them; `Failed` and `Unknown` stand outside that order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Phase {
@@ -200,6 +202,13 @@ pub struct Progress {
     /// Its services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceLine>,
+}
+
+impl Progress {
+    /// The monitor that it is an update of.
+    pub fn target(&self) -> Target {
+        Target { cluster: self.cluster.clone(), namespace: self.namespace.clone(), name: self.name.clone() }
+    }
 }
 
 impl Phase {

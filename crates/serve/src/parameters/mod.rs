@@ -5,6 +5,6 @@ mod tables;
 
 pub(crate) use read::{Parameters, parse_cursor};
 pub(crate) use tables::{
-    AuditParameters, ChangesParameters, DiffParameters, HistoryParameters, MarksParameters, NoParameters, ObjectParameters,
-    StateParameters, StreamParameters,
+    AuditParameters, ChangesParameters, DiffParameters, HistoryParameters, MarksParameters, MonitorLogParameters, MonitorStreamParameters,
+    MonitorsParameters, NoParameters, ObjectParameters, StateParameters, StreamParameters,
 };

@@ -97,12 +97,22 @@ impl Parameters {
 
     /// The size of a page.
     pub(crate) fn limit(&self) -> Result<usize, Failure> {
-        let Some(text) = self.one("limit")? else { return Ok(DEFAULT_PAGE_LIMIT) };
-        let limit =
-            text.parse().ok().filter(|limit| (1..=MAX_PAGE_LIMIT).contains(limit) && text.bytes().all(|byte| byte.is_ascii_digit()));
-        limit.ok_or_else(|| {
-            Failure::bad_parameter("limit", format!("`limit` is `{text}`"), format!("give a whole number from 1 to {MAX_PAGE_LIMIT}"))
-        })
+        self.limit_of(DEFAULT_PAGE_LIMIT, MAX_PAGE_LIMIT)
+    }
+
+    /// The size of a page that has bounds of its own.
+    pub(crate) fn limit_of(&self, default: usize, most: usize) -> Result<usize, Failure> {
+        let Some(text) = self.one("limit")? else { return Ok(default) };
+        let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit) && text.bytes().all(|byte| byte.is_ascii_digit()));
+        limit
+            .ok_or_else(|| Failure::bad_parameter("limit", format!("`limit` is `{text}`"), format!("give a whole number from 1 to {most}")))
+    }
+
+    /// Whole seconds; whether they are in range is for whom they are meant.
+    pub(crate) fn seconds(&self, name: &'static str) -> Result<Option<u64>, Failure> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        let seconds = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+        seconds.map(Some).ok_or_else(|| Failure::bad_parameter(name, format!("`{name}` is `{text}`"), "give whole seconds"))
     }
 
     /// The direction of a page.

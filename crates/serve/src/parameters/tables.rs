@@ -2,6 +2,7 @@
 //!
 //! A table only: reading is next door.
 
+use proreus_app::monitors::{DEFAULT_LOG_LIMIT, MAX_LOG_LIMIT, MAX_TIMEOUT, MIN_TIMEOUT};
 use proreus_app::questions::{DEFAULT_PAGE_LIMIT, MAX_PAGE_LIMIT};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -14,6 +15,10 @@ use crate::limits::MAX_ALTERNATIVES;
 pub(crate) const CURSOR_PATTERN: &str = "^[0-9a-f]{32}-[0-9a-f]{1,16}$";
 /// Text of a cursor of a state.
 const STATE_CURSOR_PATTERN: &str = r"^[0-9a-f]{32}-[0-9a-f]{1,16}\.[A-Za-z0-9_-]+$";
+/// Text of a place in the list of monitors.
+const PLACE_PATTERN: &str = "^[A-Za-z0-9_-]+$";
+/// Text of a cursor of a monitor's log; one of changes stands after all that follows from its record.
+const MONITOR_CURSOR_PATTERN: &str = r"^[0-9a-f]{32}-[0-9a-f]{1,16}(\.[0-9a-f]{1,8})?$";
 /// How long ago, in the form of `2h`.
 const AGO_PATTERN: &str = "^[0-9]{1,5}[smhd]$";
 /// Largest position: JSON numbers hold it exactly.
@@ -82,12 +87,16 @@ fn cursor(pattern: &str) -> Parameter {
 }
 
 fn limit() -> Parameter {
+    whole_number("limit", "Most items of this page. A page of large objects may end earlier.", 1, MAX_PAGE_LIMIT, Some(DEFAULT_PAGE_LIMIT))
+}
+
+fn whole_number(name: &str, description: &str, least: usize, most: usize, default: Option<usize>) -> Parameter {
     let schema = ObjectBuilder::new()
         .schema_type(Type::Integer)
-        .minimum(Some(1))
-        .maximum(Some(MAX_PAGE_LIMIT as f64))
-        .default(Some(DEFAULT_PAGE_LIMIT.into()));
-    parameter("limit", "Most items of this page. A page of large objects may end earlier.", schema.build())
+        .minimum(Some(least as f64))
+        .maximum(Some(most as f64))
+        .default(default.map(Into::into));
+    parameter(name, description, schema.build())
 }
 
 fn order() -> Parameter {
@@ -210,6 +219,41 @@ table!(
     /// Of `/api/v1/state`.
     StateParameters,
     [place(), vec![moment(), cursor(STATE_CURSOR_PATTERN), limit(), full()]].concat()
+);
+table!(
+    /// Of `/api/v1/monitors`.
+    MonitorsParameters,
+    vec![
+        words("cluster", "Cluster that holds the monitored objects, by id or configured name."),
+        words("namespace", "Namespace."),
+        cursor(PLACE_PATTERN),
+        limit(),
+    ]
+);
+table!(
+    /// Of one monitor.
+    MonitorLogParameters,
+    vec![
+        one_cluster(),
+        cursor(MONITOR_CURSOR_PATTERN),
+        whole_number("limit", "Most updates of this page.", 1, MAX_LOG_LIMIT, Some(DEFAULT_LOG_LIMIT)),
+    ]
+);
+table!(
+    /// Of a monitor's stream.
+    MonitorStreamParameters,
+    vec![
+        one_cluster(),
+        cursor(MONITOR_CURSOR_PATTERN),
+        whole_number(
+            "timeout",
+            "Seconds after which the stream ends, with a warning before; left out: as configured.",
+            MIN_TIMEOUT.as_secs() as usize,
+            MAX_TIMEOUT.as_secs() as usize,
+            None
+        ),
+        flag("await", "Whether to wait for a monitored object that does not exist yet."),
+    ]
 );
 table!(
     /// Of endpoints that have none.

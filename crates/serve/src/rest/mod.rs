@@ -3,6 +3,7 @@
 mod audit;
 mod changes;
 mod health;
+mod monitors;
 mod objects;
 mod recording;
 mod stream;
@@ -38,6 +39,9 @@ pub(crate) fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(objects::history))
         .routes(routes!(objects::diff))
         .routes(routes!(objects::state))
+        .routes(routes!(monitors::monitors))
+        .routes(routes!(monitors::monitor))
+        .routes(routes!(monitors::stream))
         .routes(routes!(recording::watches))
         .routes(routes!(recording::clusters))
         .routes(routes!(recording::store_stats))

@@ -27,7 +27,7 @@ use crate::parameters::{Parameters, StreamParameters, parse_cursor};
 use crate::shared::Shared;
 
 /// Header by which a client that lost its stream comes back.
-const LAST_EVENT_ID: &str = "last-event-id";
+pub(super) const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Changes as they are recorded. Begins at `Last-Event-ID`, else at `cursor`, else at `since`, else now. Events of type `change` hold a
 /// Change, of type `mark` a Mark, of type `problem` the reason for the end of the stream; an id without data is a heartbeat.

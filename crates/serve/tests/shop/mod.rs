@@ -10,6 +10,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use proreus_app::access::{Authenticator, TokenFile};
+use proreus_app::monitors::{MonitorInputs, Monitors};
 use proreus_app::questions::Questions;
 use proreus_app::status::{Histogram, RecordingBoard, RecordingStatus, WatchState, WatchStatus};
 use proreus_app::{Application, Clock};
@@ -132,12 +133,15 @@ impl Shop {
         let (moved, watermark) = watch::channel(Seq(0));
         let questions = Questions::new(setup.asked.unwrap_or_else(|| journal.clone()));
         questions.set_aliases(vec![("prod".to_owned(), "c1".into())]);
+        let monitors = Arc::new(Monitors::new(MonitorInputs::new(questions.clone(), setup.clock.clone())));
         let app = Arc::new(Application {
             questions,
             door: setup.door,
             clock: setup.clock,
             board: Arc::new(Board),
+            emission: Arc::default(),
             watermark,
+            monitors,
             max_query_limit: setup.max_query_limit,
         });
         let shutdown = CancellationToken::new();
