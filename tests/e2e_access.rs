@@ -99,7 +99,6 @@ async fn write_objects(client: &kube::Client) {
             json!({"apiVersion": "v1", "kind": "Service", "metadata": meta("gone"), "spec": {"ports": [{"port": 80}]}}),
         )
         .await;
-        delete(client, &format!("{}/{mark}-gone", of("services"))).await;
     }
     // A viewer may not see secrets, nor what belongs to no namespace.
     post(
@@ -133,16 +132,20 @@ async fn bench() -> Bench {
         (account(&client, "limited").await, account(&client, "auditor").await, account(&client, "nobody").await);
     bind(&client, Some(OWN), "view", "limited").await;
     bind(&client, None, "cluster-admin", "auditor").await;
-    let found = |records: &[proreus_model::Record]| {
-        let gone = changes_of(records, "Service", "ledger-kx7qw-gone");
-        let last = gone.iter().any(|change| change.verb == proreus_model::Verb::Delete);
-        let others = ["own-kx7qw"].iter().all(|name| !changes_of(records, "Secret", name).is_empty());
-        let nodes = !changes_of(records, "Node", "node-kx7qw").is_empty();
-        let events =
-            !changes_of(records, "Event", "ledger-kx7qw-event").is_empty() && !changes_of(records, "Event", "web-event").is_empty();
-        (last && others && nodes && events).then_some(())
+    // Deleted only after it was recorded, else there is nothing to be told of it.
+    let written = |records: &[proreus_model::Record]| {
+        let is_there = |(kind, name): (&str, &str)| !changes_of(records, kind, name).is_empty();
+        let last = [("Service", "ledger-kx7qw-gone"), ("Service", "web-gone"), ("Secret", "own-kx7qw"), ("Node", "node-kx7qw")];
+        let events = [("Event", "ledger-kx7qw-event"), ("Event", "web-event"), ("ConfigMap", "web-config"), ("Pod", "ledger-kx7qw-pod")];
+        last.into_iter().chain(events).all(is_there).then_some(())
     };
-    wait_for_records("what was written", RECORDED_WITHIN, || records_of(&data_dir), found).await.unwrap();
+    wait_for_records("what was written", RECORDED_WITHIN, || records_of(&data_dir), written).await.unwrap();
+    delete(&client, &format!("/api/v1/namespaces/{FORBIDDEN}/services/ledger-kx7qw-gone")).await;
+    let deleted = |records: &[proreus_model::Record]| {
+        let gone = changes_of(records, "Service", "ledger-kx7qw-gone");
+        gone.iter().any(|change| change.verb == proreus_model::Verb::Delete).then_some(())
+    };
+    wait_for_records("what was deleted", RECORDED_WITHIN, || records_of(&data_dir), deleted).await.unwrap();
     Bench { plane, recorder, data_dir, _directory: directory, limited, auditor, nobody }
 }
 
