@@ -18,6 +18,8 @@ const CANARY: &str = "kx7qw";
 const TWIN: &str = "zz9ju";
 const FORBIDDEN: &str = "vault-kx7qw";
 const OWN: &str = "shop";
+/// The rules behind `view`, which is empty without the controller that gathers them.
+const VIEW: &str = "system:aggregate-to-view";
 const RECORDED_WITHIN: Duration = Duration::from_secs(120);
 /// Rights are remembered for 10 s.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(60);
@@ -130,7 +132,7 @@ async fn bench() -> Bench {
     write_objects(&client).await;
     let (limited, auditor, nobody) =
         (account(&client, "limited").await, account(&client, "auditor").await, account(&client, "nobody").await);
-    bind(&client, Some(OWN), "view", "limited").await;
+    bind(&client, Some(OWN), VIEW, "limited").await;
     bind(&client, None, "cluster-admin", "auditor").await;
     // Deleted only after it was recorded, else there is nothing to be told of it.
     let written = |records: &[proreus_model::Record]| {
@@ -318,7 +320,7 @@ async fn rights_are_followed(bench: &Bench) {
     assert!(shows(&door.ask(&all).await.unwrap().text));
     delete(&client, "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings/limited").await;
     until("the right is gone", || async { !shows(&door.ask(&all).await.unwrap().text) }).await;
-    bind(&client, Some(OWN), "view", "limited").await;
+    bind(&client, Some(OWN), VIEW, "limited").await;
     until("the right is back", || async { shows(&door.ask(&all).await.unwrap().text) }).await;
 }
 
