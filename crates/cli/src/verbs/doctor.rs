@@ -111,6 +111,14 @@ fn refuse_idle_probes(flags: &DoctorFlags) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Graces, thresholds and silences as the named configuration has them.
+fn settings(flags: &DoctorFlags) -> Result<proreus_doctor::DoctorSettings, Failure> {
+    match &flags.config {
+        Some(path) => Ok(super::incidents::watch_settings(Some(path))?.doctor),
+        None => Ok(proreus_doctor::DoctorSettings::default()),
+    }
+}
+
 fn recorded(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<Told, Failure> {
     let questions = (context.around.open)(&super::store::directory(flags.patient.data_dir.as_ref(), context))?;
     let now = questions.journal().last_recorded_at().unwrap_or_else(|| context.around.clock.now());
@@ -118,10 +126,7 @@ fn recorded(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<Told, 
         at: moment(flags.at.as_deref(), &questions, now)?,
         checks: flags.check.clone(),
         namespaces: flags.namespace.clone(),
-        settings: match &flags.config {
-            Some(path) => super::incidents::watch_settings(Some(path))?.doctor,
-            None => proreus_doctor::DoctorSettings::default(),
-        },
+        settings: settings(flags)?,
     };
     Ok(Told { answer: questions.doctor(&question, &Access::All)?, live: None })
 }
@@ -129,7 +134,7 @@ fn recorded(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<Told, 
 async fn live(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<Told, Failure> {
     let source = live::cluster(&connection(flags, context)).await?;
     let question =
-        LiveQuestion { checks: flags.check.clone(), namespaces: flags.namespace.clone(), ..LiveQuestion::default() };
+        LiveQuestion { checks: flags.check.clone(), namespaces: flags.namespace.clone(), settings: settings(flags)? };
     let mut progress = Progress::new("looking", "types", context);
     let clock = context.around.clock.clone();
     let stderr = &mut *context.around.stderr;
