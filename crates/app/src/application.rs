@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proreus_model::{Access, ClusterId, Seq};
 use tokio::sync::watch;
 
-use crate::access::Authenticator;
+use crate::access::{Authenticator, Caller, Deed, Denied, Request, admits_everywhere};
 use crate::emission::EmissionBoard;
 use crate::monitors::Monitors;
 use crate::questions::{ChangesAnswer, ChangesQuestion, IncidentNews, Questions, RecordView, RecordsAnswer};
@@ -73,17 +73,32 @@ impl Application {
         }
     }
 
-    /// The watches that the caller may know of.
+    /// The watches that the caller may know of: whoever may read anything of a type must see how far it can be trusted. What a watch
+    /// counts, and what it says of its troubles, is about every namespace, and is for those who may read the type in all of them.
     pub fn watches(&self, access: &Access) -> Vec<WatchStatus> {
         let mut watches = self.board.status().watches;
-        watches.retain(|watch| match access {
-            Access::All => true,
-            Access::Only(rules) => rules.iter().any(|rule| {
+        let Access::Only(rules) = access else { return watches };
+        watches.retain(|watch| {
+            rules.iter().any(|rule| {
                 rule.cluster == watch.scope.cluster
                     && (watch.scope.resource.is_empty() || (rule.group == watch.scope.group && rule.resource == watch.scope.resource))
-            }),
+            })
         });
+        for watch in &mut watches {
+            let scope = &watch.scope;
+            if !admits_everywhere(access, &scope.cluster, &scope.group, &scope.resource) {
+                watch.hide_what_names_others();
+            }
+        }
         watches
+    }
+
+    /// Whether the caller may do something on a cluster now, in their own right: for what is not in the journal, such as a pod's log.
+    ///
+    /// # Errors
+    /// It cannot be found out at the moment.
+    pub async fn may(&self, caller: &Caller, cluster: &ClusterId, deed: Deed) -> Result<bool, Denied> {
+        self.door.may(caller, &Request { cluster: cluster.clone(), deed }).await
     }
 
     /// The clusters that the caller may know of, with their configured names.

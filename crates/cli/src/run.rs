@@ -103,7 +103,7 @@ async fn act(verb: Verb, context: &mut Context<'_, '_>) -> Result<(), Failure> {
         Verb::Demo(flags) => verbs::demo::run(&flags, context).await,
         Verb::Playground(flags) => verbs::playground::run(&flags, context).await,
         Verb::Manifests(flags) => verbs::manifests::run(&flags, context),
-        Verb::Doctor(flags) => verbs::doctor::run(&flags, context),
+        Verb::Doctor(flags) => verbs::doctor::run(&flags, context).await,
         Verb::Incidents(flags) => verbs::incidents::run(&flags, context).await,
         Verb::Explain(flags) => verbs::explain::run(&flags, context),
         Verb::Scenario(flags) => verbs::scenario::run(&flags.verb, context),

@@ -5,6 +5,7 @@ use proreus_doctor::incidents::IncidentSettings;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::auth::AuthSection;
 use super::{ConfigError, EmitSection, MonitorSection};
 
 /// Every key of the file. All are optional.
@@ -64,14 +65,6 @@ pub struct ClusterEntry {
     pub in_cluster: bool,
     /// What to call it; left out, the context's name.
     pub name: Option<String>,
-}
-
-/// Who may ask.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct AuthSection {
-    /// Bearer tokens, one a line.
-    pub token_file: Option<String>,
 }
 
 /// Serve HTTPS.

@@ -7,6 +7,7 @@ use proreus_doctor::incidents::IncidentSettings;
 use proreus_doctor::{DoctorSettings, SettingsError};
 use serde_json::Value;
 
+use super::auth::{self, AuthSettings};
 use super::emit::{EmitSettings, resolve_emit};
 use super::file::{ClusterEntry, FileConfig, ResourceEntry};
 use super::monitor::{MonitorSettings, resolve_monitor};
@@ -75,17 +76,6 @@ impl Overrides {
             in_cluster: false,
         }
     }
-}
-
-/// Who may ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AuthSettings {
-    /// Everybody: we listen on loopback.
-    Loopback,
-    /// Everybody, on any address, on the operator's word.
-    InsecureOpen,
-    /// Bearer tokens of this file.
-    TokenFile(PathBuf),
 }
 
 /// HTTPS.
@@ -193,13 +183,14 @@ pub fn resolve(file: Option<(&str, FileConfig)>, env: &Overrides, flags: &Overri
 
     let listen = resolve_listen(listen, port, env.port.is_some() && flags.listen.is_none() && env.listen.is_none())?;
     let insecure = flags.insecure_no_auth.or(file.insecure_no_auth).unwrap_or(false);
+    let clusters = resolve_clusters(&file_name, &file, flags)?;
     Ok(Settings {
-        auth: resolve_auth(listen, token_file.map(|found| found.value), insecure)?,
+        auth: auth::resolve(&file_name, listen, token_file.map(|found| found.value), insecure, &file.auth, &clusters)?,
         listen,
         data_dir: data_dir.map_or_else(|| PathBuf::from(DEFAULT_DATA_DIR), |found| PathBuf::from(found.value)),
         retention_days: resolve_days(days)?,
         max_disk_bytes: disk.map(resolve_bytes).transpose()?,
-        clusters: resolve_clusters(&file_name, &file, flags)?,
+        clusters,
         kubeconfig: flags.kubeconfig.clone().or(file.kubeconfig.clone()).map(PathBuf::from),
         tls: resolve_tls(cert, key)?,
         monitor: resolve_monitor(&file_name, &file.monitor)?,
@@ -265,20 +256,6 @@ fn parse_listen(found: &Found<String>) -> Result<SocketAddr, ConfigError> {
     let text = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.replacen("localhost:", "127.0.0.1:", 1) };
     text.parse()
         .map_err(|_| found.refuse(format!("`{}` is no address and port", found.value), "write 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080"))
-}
-
-fn resolve_auth(listen: SocketAddr, token_file: Option<String>, insecure: bool) -> Result<AuthSettings, ConfigError> {
-    match (token_file, listen.ip().is_loopback(), insecure) {
-        (Some(path), _, _) => Ok(AuthSettings::TokenFile(PathBuf::from(path))),
-        (None, true, _) => Ok(AuthSettings::Loopback),
-        (None, false, true) => Ok(AuthSettings::InsecureOpen),
-        (None, false, false) => Err(ConfigError {
-            origin: "configuration".to_owned(),
-            key: "auth.tokenFile".to_owned(),
-            problem: format!("is not set, and {listen} can be reached by others"),
-            hint: "set auth.tokenFile (--token-file), listen on 127.0.0.1, or say --insecure-no-auth".to_owned(),
-        }),
-    }
 }
 
 fn resolve_days(days: Option<Found<String>>) -> Result<u32, ConfigError> {

@@ -122,6 +122,12 @@ impl Lifecycle {
         symptoms.map(|symptom| symptom.seen_at.min(symptom.finding.since)).min()
     }
 
+    /// When the first symptom of an incident was heard of: it may have been so before, but nobody knew.
+    pub(super) fn first_heard(&self, key: &IncidentKey) -> Option<Timestamp> {
+        let symptoms = self.open.get(key)?.findings.keys().filter_map(|key| self.symptoms.get(key));
+        symptoms.map(|symptom| symptom.seen_at).min()
+    }
+
     /// The symptoms that a change of an object may concern, beside its own: those of the same owner, and those on it.
     pub(super) fn related(&self, owner: &ObjectId, node: Option<&str>) -> BTreeSet<SymptomKey> {
         let of_owner = self.by_owner.get(&nameless(owner)).into_iter().flatten();

@@ -134,7 +134,7 @@ impl UpstreamChanges {
         let places = [&own, &wide];
         let distinct = if own == wide { &places[..1] } else { &places[..] };
         let all = distinct.iter().filter_map(|place| self.places.get(*place)).flatten();
-        let within = all.filter(|change| change.at >= from && change.at <= before);
+        let within = all.filter(|change| change.at >= from && (change.at <= before || about.may_be_heard_late(change)));
         let ranked = within.filter_map(|change| Some((about.rank(change, spec)?, change)));
         // What stands nearer is the likelier cause; of equals, the newest.
         let (_, best) = ranked.min_by_key(|(rank, change)| (*rank, std::cmp::Reverse(change.seq)))?;
@@ -146,14 +146,26 @@ impl UpstreamChanges {
 pub(super) struct About<'a> {
     owner: &'a ObjectId,
     node: Option<&'a str>,
+    /// When it was first heard of.
+    heard: Timestamp,
     /// The kinds that the checks look at which found it.
     seen: BTreeSet<KindRef>,
 }
 
 impl<'a> About<'a> {
-    pub(super) fn new(owner: &'a ObjectId, node: Option<&'a str>, found_by: impl IntoIterator<Item = &'static Check>) -> Self {
+    pub(super) fn new(
+        owner: &'a ObjectId,
+        node: Option<&'a str>,
+        heard: Timestamp,
+        found_by: impl IntoIterator<Item = &'static Check>,
+    ) -> Self {
         let kinds = |check: &'static Check| check.kinds.iter().chain(check.needs).chain(check.reads).copied();
-        Self { owner, node, seen: found_by.into_iter().flat_map(kinds).collect() }
+        Self { owner, node, heard, seen: found_by.into_iter().flat_map(kinds).collect() }
+    }
+
+    /// What an object refers to may go long after the object was last written, which is all that the object itself tells of a since.
+    fn may_be_heard_late(&self, change: &Upstream) -> bool {
+        change.verb == Verb::Delete && change.at <= self.heard && change.object.kind != self.owner.kind
     }
 
     /// Whether it is about pods, and so about all that makes pods what they are.

@@ -12,8 +12,8 @@ use futures::Stream;
 use http::HeaderMap;
 use proreus_api::Incident;
 use proreus_app::doctor::{IncidentState, Severity};
-use proreus_app::questions::{ChangesQuestion, IncidentView};
-use proreus_model::{Access, Seq};
+use proreus_app::questions::{ChangesQuestion, IncidentNews, IncidentView};
+use proreus_model::Seq;
 use tokio::time::Instant;
 
 use super::incidents::{severities, states};
@@ -54,10 +54,9 @@ pub(crate) async fn stream(
         Ok((wanted, ChangesQuestion { cursor, limit: STREAM_PORTION, ..ChangesQuestion::default() }))
     })
     .await?;
-    let access = asker.caller.access.clone();
     let waiting = VecDeque::new();
     let following =
-        Following { shared, asker, access, wanted, question, waiting, checked_at: Instant::now(), stage: Stage::Greeting, _place: place };
+        Following { shared, asker, wanted, question, waiting, checked_at: Instant::now(), stage: Stage::Greeting, _place: place };
     Ok(sent(following.into_stream()))
 }
 
@@ -93,7 +92,6 @@ enum Stage {
 struct Following {
     shared: Arc<Shared>,
     asker: LetIn,
-    access: Access,
     wanted: Wanted,
     question: ChangesQuestion,
     waiting: VecDeque<(Seq, IncidentView)>,
@@ -120,23 +118,20 @@ impl Following {
             }
             Stage::Following => {}
         }
+        if self.checked_at.elapsed() >= STREAM_RECHECK
+            && let Err(failure) = self.recheck().await
+        {
+            return Some(self.farewell(failure));
+        }
         if let Some((seq, view)) = self.waiting.pop_front() {
             return Some(self.event(seq, view));
         }
-        if self.checked_at.elapsed() >= STREAM_RECHECK {
-            match self.asker.recheck(&self.shared) {
-                Ok(caller) => self.access = caller.access,
-                Err(denied) => return Some(self.farewell(Failure::denied(denied))),
-            }
-            self.checked_at = Instant::now();
-        }
-        let follow = self.shared.app.follow_incidents(self.question.clone(), self.access.clone(), STREAM_HEARTBEAT);
         let news = tokio::select! {
-            () = self.shared.options.shutdown.cancelled() => return None,
-            news = follow => news,
+            () = self.shared.options.shutdown.clone().cancelled_owned() => return None,
+            news = self.read() => news,
         };
         let news = match news {
-            Err(error) => return Some(self.farewell(error.into())),
+            Err(failure) => return Some(self.farewell(failure)),
             Ok(news) => news,
         };
         let id = news.cursor.to_string();
@@ -146,6 +141,32 @@ impl Following {
             Some((seq, view)) => self.event(seq, view),
             None => Event::default().id(id).comment("heartbeat"),
         })
+    }
+
+    /// What comes next, read again where something was recorded meanwhile that the door did not know of.
+    async fn read(&mut self) -> Result<IncidentNews, Failure> {
+        loop {
+            let access = self.asker.caller.access.clone();
+            let news = self.shared.app.follow_incidents(self.question.clone(), access, STREAM_HEARTBEAT).await?;
+            if self.asker.is_current(&self.shared).await.map_err(Failure::denied)? {
+                return Ok(news);
+            }
+            self.recheck().await?;
+        }
+    }
+
+    /// Asks the door again. What was read under another access and not sent yet is read anew: a client may take it much later.
+    async fn recheck(&mut self) -> Result<(), Failure> {
+        let former = self.asker.caller.access.clone();
+        self.asker.recheck(&self.shared).await.map_err(Failure::denied)?;
+        self.checked_at = Instant::now();
+        if self.asker.caller.access != former
+            && let Some((first, _)) = self.waiting.front()
+        {
+            self.question.cursor = Some(self.shared.app.questions.cursor_at(Seq(first.0.saturating_sub(1))));
+            self.waiting.clear();
+        }
+        Ok(())
     }
 
     fn event(&self, seq: Seq, view: IncidentView) -> Event {

@@ -9,6 +9,7 @@ mod monitors;
 mod objects;
 mod recording;
 mod stream;
+pub(crate) mod well_known;
 
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub(crate) fn open() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::openapi))
+        .routes(routes!(well_known::metadata))
+        .routes(routes!(well_known::metadata_of_mcp))
 }
 
 /// Endpoints behind the door.

@@ -15,7 +15,7 @@ use http::header::CACHE_CONTROL;
 use proreus_api::{Change, Mark};
 use proreus_app::questions::{ChangesQuestion, RecordView, RecordsAnswer};
 use proreus_app::{AppError, Application};
-use proreus_model::{Access, Cursor, Filter};
+use proreus_model::{Cursor, Filter, Seq};
 use tokio::time::Instant;
 
 use crate::answer::ask;
@@ -86,7 +86,6 @@ pub(super) fn first_cursor(app: &Application, given: Option<Cursor>, since: bool
 struct Following {
     shared: Arc<Shared>,
     asker: LetIn,
-    access: Access,
     question: ChangesQuestion,
     waiting: VecDeque<RecordView>,
     checked_at: Instant,
@@ -103,9 +102,8 @@ enum Stage {
 
 impl Following {
     fn new(shared: Arc<Shared>, asker: LetIn, question: ChangesQuestion, place: Place) -> Self {
-        let access = asker.caller.access.clone();
         let waiting = VecDeque::new();
-        Self { shared, asker, access, question, waiting, checked_at: Instant::now(), stage: Stage::Greeting, _place: place }
+        Self { shared, asker, question, waiting, checked_at: Instant::now(), stage: Stage::Greeting, _place: place }
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -121,20 +119,35 @@ impl Following {
             }
             Stage::Following => {}
         }
+        if self.checked_at.elapsed() >= STREAM_RECHECK
+            && let Err(failure) = self.recheck().await
+        {
+            return Some(self.farewell(failure));
+        }
         if let Some(record) = self.waiting.pop_front() {
             return Some(self.event(record));
         }
-        if let Err(denied) = self.recheck() {
-            return Some(self.farewell(denied));
-        }
-        let follow = self.shared.app.follow_records(self.question.clone(), self.access.clone(), STREAM_HEARTBEAT);
         let answer = tokio::select! {
-            () = self.shared.options.shutdown.cancelled() => return None,
-            answer = follow => answer,
+            () = self.shared.options.shutdown.clone().cancelled_owned() => return None,
+            answer = self.follow() => answer,
         };
         match answer {
-            Err(error) => Some(self.farewell(error.into())),
+            Err(failure) => Some(self.farewell(failure)),
             Ok(answer) => Some(self.take(answer)),
+        }
+    }
+
+    /// The next page. Read again, with the door asked again, when something was recorded in a place that was not known when the door was
+    /// last asked: the caller may be allowed to read it, and the stream would have gone past it.
+    async fn follow(&mut self) -> Result<RecordsAnswer, Failure> {
+        // Ends because places only ever come to be known, and a page is read a last time when no more did.
+        loop {
+            let access = self.asker.caller.access.clone();
+            let answer = self.shared.app.follow_records(self.question.clone(), access, STREAM_HEARTBEAT).await?;
+            if self.asker.is_current(&self.shared).await.map_err(Failure::denied)? {
+                return Ok(answer);
+            }
+            self.recheck().await?;
         }
     }
 
@@ -172,10 +185,16 @@ impl Following {
         Event::default().event("problem").data(serde_json::to_string(&failure.into_problem()).unwrap_or_default())
     }
 
-    fn recheck(&mut self) -> Result<(), Failure> {
-        if self.checked_at.elapsed() >= STREAM_RECHECK {
-            self.access = self.asker.recheck(&self.shared).map_err(Failure::denied)?.access;
-            self.checked_at = Instant::now();
+    /// Asks the door again. What was read under another access and not sent yet is read anew: a client may take it much later.
+    async fn recheck(&mut self) -> Result<(), Failure> {
+        let former = self.asker.caller.access.clone();
+        self.asker.recheck(&self.shared).await.map_err(Failure::denied)?;
+        self.checked_at = Instant::now();
+        if self.asker.caller.access != former
+            && let Some(first) = self.waiting.front()
+        {
+            self.question.cursor = Some(self.shared.app.questions.cursor_at(Seq(first.seq().0.saturating_sub(1))));
+            self.waiting.clear();
         }
         Ok(())
     }
