@@ -117,8 +117,6 @@ pub(crate) struct ActiveFlags {
 /// Flags of `doctor`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DoctorFlags {
-    #[command(flatten)]
-    pub(crate) patient: PatientFlags,
     /// Look at this moment of a journal instead of its last record: RFC 3339, a date, how long ago (15m), or a sequence number
     #[arg(long, value_name = "TIME", conflicts_with_all = ["kubeconfig", "context", "in_cluster"])]
     pub(crate) at: Option<String>,
@@ -134,6 +132,8 @@ pub(crate) struct DoctorFlags {
     /// Exit 2 when a check could not look at what it is for: a kind that is not recorded or may not be read
     #[arg(long)]
     pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) patient: PatientFlags,
     /// Also what is wrong for less than its grace, and what could not be decided
     #[arg(short, long, help_heading = "How to show it")]
     pub(crate) all: bool,
