@@ -150,7 +150,8 @@ async fn tells_a_person_in_seconds_what_is_wrong_without_a_journal_and_without_a
 
     // Everything that may hold a value: data, progress, the objects that could not be judged.
     for more in [&["--all"][..], &["-o", "table", "--all"], &["-o", "yaml"], &["-o", "junit"]] {
-        let arguments: Vec<&str> = ["doctor", "--kubeconfig", bench.plane.kubeconfig().to_str().unwrap()].into_iter().chain(more.iter().copied()).collect();
+        let arguments: Vec<&str> =
+            ["doctor", "--kubeconfig", bench.plane.kubeconfig().to_str().unwrap()].into_iter().chain(more.iter().copied()).collect();
         let told = run(&arguments);
         assert!(!told.out.contains(CANARY) && !told.err.contains(CANARY), "{more:?} tells a secret");
     }
@@ -278,7 +279,9 @@ async fn clears_away_when_it_is_interrupted() {
 
 /// A namespace as a killed run leaves it.
 fn leftover(name: &str, expires: i64) -> String {
-    format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{proreus.dev/probe: old, proreus.dev/probe-expires: \"{expires}\"}}}}\n")
+    format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{proreus.dev/probe: old, proreus.dev/probe-expires: \"{expires}\"}}}}\n"
+    )
 }
 
 const NODE: &str = r#"

@@ -125,8 +125,7 @@ fn recorded(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<Told, 
 
 async fn live(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<Told, Failure> {
     let source = live::cluster(&connection(flags, context)).await?;
-    let question =
-        LiveQuestion { checks: flags.check.clone(), namespaces: flags.namespace.clone(), ..LiveQuestion::default() };
+    let question = LiveQuestion { checks: flags.check.clone(), namespaces: flags.namespace.clone(), ..LiveQuestion::default() };
     let mut progress = Progress::new("looking", "types", context);
     let clock = context.around.clock.clone();
     let stderr = &mut *context.around.stderr;

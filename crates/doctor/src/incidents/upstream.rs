@@ -277,7 +277,12 @@ mod tests {
             "serviceAccountName": "web",
         });
         for (kind, name) in [
-            ("ConfigMap", "settings"), ("ConfigMap", "ca"), ("Secret", "token"), ("Secret", "web-tls"), ("Secret", "pull"), ("ServiceAccount", "web"),
+            ("ConfigMap", "settings"),
+            ("ConfigMap", "ca"),
+            ("Secret", "token"),
+            ("Secret", "web-tls"),
+            ("Secret", "pull"),
+            ("ServiceAccount", "web"),
         ] {
             assert!(refers(&spec, kind, name), "{kind} {name}");
         }
