@@ -117,8 +117,6 @@ pub(crate) struct ActiveFlags {
 /// Flags of `doctor`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DoctorFlags {
-    #[command(flatten)]
-    pub(crate) patient: PatientFlags,
     /// Graces, thresholds and silences: the section `doctor` of this configuration
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -137,6 +135,8 @@ pub(crate) struct DoctorFlags {
     /// Exit 2 when a check could not look at what it is for: a kind that is not recorded or may not be read
     #[arg(long)]
     pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) patient: PatientFlags,
     /// Also what is wrong for less than its grace, and what could not be decided
     #[arg(short, long, help_heading = "How to show it")]
     pub(crate) all: bool,
