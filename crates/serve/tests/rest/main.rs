@@ -5,6 +5,7 @@
 #[path = "../shop/mod.rs"]
 mod shop;
 
+mod access;
 mod audit;
 mod broken;
 mod changes;
