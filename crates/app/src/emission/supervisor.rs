@@ -237,13 +237,7 @@ async fn stop(consumer: &str, started: Started) {
 }
 
 /// Wakes the lanes when there is a record of an incident, and not for everything else that is recorded.
-async fn spread_news(
-    feed: Feed,
-    mut seen: Seq,
-    mut watermark: watch::Receiver<Seq>,
-    news: watch::Sender<Seq>,
-    ending: CancellationToken,
-) {
+async fn spread_news(feed: Feed, mut seen: Seq, mut watermark: watch::Receiver<Seq>, news: watch::Sender<Seq>, ending: CancellationToken) {
     while !ending.is_cancelled() {
         let upto = *watermark.borrow_and_update();
         let (reading, from) = (feed.clone(), seen);
