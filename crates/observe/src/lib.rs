@@ -10,4 +10,6 @@ pub mod phases;
 mod snapshot;
 
 pub use diff::changed_fields;
-pub use snapshot::{EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Selector, Snapshot, Trail};
+pub use snapshot::{
+    EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Restoring, Selector, Snapshot, SnapshotMemory, Trail,
+};

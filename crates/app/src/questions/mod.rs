@@ -6,6 +6,7 @@
 mod audit;
 mod changes;
 mod figures;
+mod incidents;
 mod monitoring;
 mod objects;
 mod range;
@@ -22,6 +23,7 @@ use proreus_store::{BodyDetail, Journal, ReadQuery};
 pub use audit::{AUDIT_USER, AuditAnswer, AuditObjectAnswer, AuditQuestion};
 pub use changes::{ChangesAnswer, ChangesQuestion, MarksAnswer, MarksQuestion, RecordsAnswer};
 pub use figures::{StoreFigures, StoreSizes};
+pub use incidents::{IncidentNews, IncidentView, IncidentsAnswer, IncidentsQuestion};
 pub use monitoring::{
     CauseClass, Monitoring, Outline, Phase, PhaseOptions, Progress, RootKind, Severity, StateWord, Target, Told, UpdateSource,
 };
