@@ -67,7 +67,7 @@ impl Telling {
             keep: Arc::new(ByJournal(journal.clone(), epoch)),
             clock: Arc::new(SystemClock),
             clusters: vec![source],
-            aliases: Box::new(|| vec![(ALIAS.to_owned(), ClusterId::from("c1"))]),
+            aliases: Arc::new(|| vec![(ALIAS.to_owned(), ClusterId::from("c1"))]),
             settings: EmitSettings { external_url: None, endpoints: vec![endpoint] },
             instance: "proreus-0".to_owned(),
         });

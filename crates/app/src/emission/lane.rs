@@ -35,6 +35,9 @@ pub trait Keep: Send + Sync {
     fn keep(&self, cursor: ConsumerCursor) -> BoxFuture<'static, Result<(), String>>;
 }
 
+/// Gives the configured names of the clusters that were reached, with what they stand for.
+pub type Aliases = Arc<dyn Fn() -> Vec<(String, ClusterId)> + Send + Sync>;
+
 /// What a lane works with.
 pub(super) struct Lane {
     /// Its consumer's name in the journal.
@@ -49,8 +52,8 @@ pub(super) struct Lane {
     pub(super) keep: Arc<dyn Keep>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) board: Arc<EmissionBoard>,
-    /// Configured names of clusters.
-    pub(super) aliases: watch::Receiver<Vec<(String, ClusterId)>>,
+    /// Configured names of clusters. Asked when there is something to tell: a cluster of which something was recorded has been reached.
+    pub(super) aliases: Aliases,
     /// The newest record of an incident.
     pub(super) news: watch::Receiver<Seq>,
     pub(super) ending: CancellationToken,
@@ -218,8 +221,9 @@ impl Running {
     }
 
     fn fold(&mut self, stretch: Stretch) {
+        let names = if stretch.records.is_empty() { Vec::new() } else { (self.lane.aliases)() };
         for record in &stretch.records {
-            let name = self.lane.aliases.borrow().iter().find(|(_, id)| *id == record.cluster).map(|(name, _)| name.clone());
+            let name = names.iter().find(|(_, id)| *id == record.cluster).map(|(name, _)| name.clone());
             let step = self.outbox.note(record, name.as_deref(), self.lane.clock.now());
             self.carry_out(step);
         }

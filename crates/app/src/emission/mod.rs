@@ -11,5 +11,5 @@ mod lane;
 mod supervisor;
 
 pub use board::{EmissionBoard, EndpointFigures};
-pub use lane::Keep;
+pub use lane::{Aliases, Keep};
 pub use supervisor::{Emission, EmissionInputs};

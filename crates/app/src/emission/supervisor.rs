@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::board::EmissionBoard;
 use super::courier::Courier;
 use super::feed::Feed;
-use super::lane::{Keep, Lane};
+use super::lane::{Aliases, Keep, Lane};
 use crate::config::{EmitSettings, EndpointSettings, Receiver};
 
 /// In front of the name of an endpoint, for its position in the journal.
@@ -42,7 +42,7 @@ pub struct EmissionInputs {
     /// The watched clusters, for Events.
     pub clusters: Vec<ClusterSource>,
     /// Configured names of the clusters that were reached, with what they stand for.
-    pub aliases: Box<dyn Fn() -> Vec<(String, ClusterId)> + Send + Sync>,
+    pub aliases: Aliases,
     /// Who is told.
     pub settings: EmitSettings,
     /// What this process is called in the Events it writes.
@@ -111,7 +111,6 @@ struct Wanted {
 
 impl Supervisor {
     async fn run(mut self, mut wanted: watch::Receiver<EmitSettings>) {
-        let (aliases_out, aliases) = watch::channel(Vec::new());
         let (news_out, news) = watch::channel(Seq(0));
         let ending = self.ending.clone();
         // Taken before any lane begins: what a lane does not read when it begins is news.
@@ -120,8 +119,7 @@ impl Supervisor {
         while !ending.is_cancelled() {
             let settings = wanted.borrow_and_update().clone();
             let known = (self.inputs.aliases)();
-            aliases_out.send_if_modified(|former| std::mem::replace(former, known.clone()) != known);
-            self.bring_about(&settings, &known, &aliases, &news).await;
+            self.bring_about(&settings, &known, &news).await;
             tokio::select! {
                 () = ending.cancelled() => {}
                 changed = wanted.changed() => if changed.is_err() { ending.cancelled().await },
@@ -139,13 +137,7 @@ impl Supervisor {
         Feed { journal: self.inputs.journal.clone(), cluster }
     }
 
-    async fn bring_about(
-        &mut self,
-        settings: &EmitSettings,
-        known: &[(String, ClusterId)],
-        aliases: &watch::Receiver<Vec<(String, ClusterId)>>,
-        news: &watch::Receiver<Seq>,
-    ) {
+    async fn bring_about(&mut self, settings: &EmitSettings, known: &[(String, ClusterId)], news: &watch::Receiver<Seq>) {
         let setting = Setting { external_url: settings.external_url.clone() };
         let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
         for endpoint in &settings.endpoints {
@@ -178,21 +170,14 @@ impl Supervisor {
         self.board.retain(|name| settings.endpoints.iter().any(|endpoint| endpoint.name == name));
         for (consumer, wanted) in wanted {
             if !self.running.contains_key(&consumer)
-                && let Some(started) = self.begin(&consumer, wanted, &setting, aliases, news)
+                && let Some(started) = self.begin(&consumer, wanted, &setting, news)
             {
                 self.running.insert(consumer, started);
             }
         }
     }
 
-    fn begin(
-        &self,
-        consumer: &str,
-        wanted: Wanted,
-        setting: &Setting,
-        aliases: &watch::Receiver<Vec<(String, ClusterId)>>,
-        news: &watch::Receiver<Seq>,
-    ) -> Option<Started> {
+    fn begin(&self, consumer: &str, wanted: Wanted, setting: &Setting, news: &watch::Receiver<Seq>) -> Option<Started> {
         let endpoint = wanted.endpoint;
         let (part, cluster) = wanted.cluster.map_or((String::new(), None), |(alias, cluster)| (alias, Some(cluster)));
         let courier = match &endpoint.receiver {
@@ -219,7 +204,7 @@ impl Supervisor {
             keep: self.inputs.keep.clone(),
             clock: self.inputs.clock.clone(),
             board: self.board.clone(),
-            aliases: aliases.clone(),
+            aliases: self.inputs.aliases.clone(),
             news: news.clone(),
             ending: ending.clone(),
         };

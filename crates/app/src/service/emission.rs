@@ -31,7 +31,7 @@ impl Told {
             keep: Arc::new(ByAppend(recording.appender())),
             clock: self.clock,
             clusters: self.clusters,
-            aliases: Box::new(move || asked.aliases()),
+            aliases: Arc::new(move || asked.aliases()),
             settings: self.settings,
             instance: host_name(),
         })

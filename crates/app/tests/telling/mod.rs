@@ -93,7 +93,7 @@ impl Bench {
             keep: Arc::new(ByJournal(self.journal.clone(), self.epoch)),
             clock: Arc::new(SystemClock),
             clusters: Vec::new(),
-            aliases: Box::new(|| vec![("prod".to_owned(), "c1".into())]),
+            aliases: Arc::new(|| vec![("prod".to_owned(), "c1".into())]),
             settings: EmitSettings { external_url: None, endpoints },
             instance: "test".to_owned(),
         });

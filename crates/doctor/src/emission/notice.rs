@@ -140,7 +140,7 @@ fn wire_of(mut body: Map<String, Value>) -> Map<String, Value> {
         body.remove(key);
     }
     if let Some(Value::Object(mut about)) = body.remove("object") {
-        for key in ["cluster", "kind", "namespace", "name", "uid"] {
+        for key in ["cluster", "group", "resource", "kind", "namespace", "name", "uid"] {
             let value = about.remove(key).unwrap_or_else(|| Value::String(String::new()));
             body.entry(key).or_insert(value);
         }

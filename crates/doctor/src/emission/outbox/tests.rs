@@ -201,7 +201,7 @@ fn a_busy_receiver_is_left_alone_for_as_long_as_it_asked() {
     assert_eq!(run.due(), Some(30));
     assert_eq!(run.incident(2, 1, "b"), "");
     assert_eq!(run.time(29), "");
-    assert_eq!(run.time(30), "#2 opened b@2");
+    assert_eq!(run.time(30), "#2 opened a@1");
 }
 
 #[test]
@@ -319,88 +319,135 @@ struct Heard {
     stories: BTreeMap<String, Vec<Occasion>>,
 }
 
-/// A run in which anything fails at any moment and the process is killed now and then; gives what was heard and what was to be heard.
-fn simulate(seed: u64) -> (Heard, BTreeMap<String, bool>) {
-    let mut dice = Dice(seed);
-    let mut journal: BTreeMap<(String, Seq), Arc<IncidentRecord>> = BTreeMap::new();
-    let mut truth: BTreeMap<String, bool> = BTreeMap::new();
-    let mut heard = Heard::default();
-    let rules = EndpointRules { batch: 1 + usize::try_from(seed % 3).unwrap_or(0), ..EndpointRules::default() };
-    let mut outbox = Outbox::new(JOURNAL, "hook", rules.clone());
-    let (mut kept, mut folded) = (outbox.keep(), Seq(0));
-    let mut on_the_way: Vec<Parcel> = Vec::new();
-    let mut second = 0;
-    for turn in 0..600_u64 {
-        second += i64::try_from(dice.roll(30)).unwrap_or(0);
-        let mut steps = Vec::new();
-        match dice.roll(10) {
-            0..=2 if turn < 300 => {
-                let id = format!("i{}", dice.roll(8));
-                let is_open = !truth.get(&id).copied().unwrap_or(false);
-                let words = if is_open { format!("{id} critical open {turn}") } else { format!("{id} critical resolved {turn}") };
-                truth.insert(id.clone(), is_open);
-                let record = record(turn + 1, second, &words);
-                journal.insert((id, Seq(turn + 1)), Arc::clone(&record));
-                steps.push(outbox.step(Input::Incident(&record, None), at(second)));
+impl Heard {
+    fn hear(&mut self, parcel: &Parcel) {
+        for notice in &parcel.notices {
+            let times = self.keys.entry(notice.key.clone()).or_default();
+            *times += 1;
+            if *times == 1 {
+                self.stories.entry(notice.incident.id.clone()).or_default().push(notice.occasion);
             }
-            3..=6 if !on_the_way.is_empty() => {
-                let parcel = on_the_way.swap_remove(usize::try_from(dice.roll(on_the_way.len() as u64)).unwrap_or(0));
-                let outcome = match dice.roll(if turn < 400 { 5 } else { 1 }) {
-                    0 | 1 => Outcome::Delivered,
-                    2 => Outcome::Busy(SignedDuration::from_secs(5)),
-                    _ => Outcome::Failed,
-                };
-                // A request that fails may have arrived all the same.
-                if outcome == Outcome::Delivered || dice.roll(2) == 0 {
-                    for notice in &parcel.notices {
-                        let times = heard.keys.entry(notice.key.clone()).or_default();
-                        *times += 1;
-                        if *times == 1 {
-                            heard.stories.entry(notice.incident.id.clone()).or_default().push(notice.occasion);
-                        }
-                    }
-                }
-                steps.push(outbox.step(Input::Outcome(parcel.id, outcome), at(second)));
-            }
-            7 if turn < 400 => {
-                // Killed: what was on its way is unknown, what was not kept is folded again.
-                let (restored, lost) = Outbox::restore(JOURNAL, "hook", rules.clone(), &kept, &journal).expect("it reads");
-                assert_eq!(lost, 0);
-                outbox = restored;
-                on_the_way.clear();
-                let again: Vec<Arc<IncidentRecord>> = journal.values().filter(|record| record.seq > folded).cloned().collect();
-                let mut again = again;
-                again.sort_by_key(|record| record.seq);
-                steps.extend(again.iter().map(|record| outbox.step(Input::Incident(record, None), at(second))));
-            }
+        }
+    }
+}
+
+/// A world in which anything fails at any moment and the process is killed now and then.
+struct World {
+    dice: Dice,
+    journal: BTreeMap<(String, Seq), Arc<IncidentRecord>>,
+    truth: BTreeMap<String, bool>,
+    heard: Heard,
+    rules: EndpointRules,
+    outbox: Outbox,
+    kept: Vec<u8>,
+    folded: Seq,
+    on_the_way: Vec<Parcel>,
+    second: i64,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let rules = EndpointRules { batch: 1 + usize::try_from(seed % 3).unwrap_or(0), ..EndpointRules::default() };
+        let outbox = Outbox::new(JOURNAL, "hook", rules.clone());
+        Self {
+            dice: Dice(seed),
+            journal: BTreeMap::new(),
+            truth: BTreeMap::new(),
+            heard: Heard::default(),
+            rules,
+            kept: outbox.keep(),
+            outbox,
+            folded: Seq(0),
+            on_the_way: Vec::new(),
+            second: 0,
+        }
+    }
+
+    fn turn(&mut self, turn: u64) {
+        self.second += i64::try_from(self.dice.roll(30)).unwrap_or(0);
+        match self.dice.roll(10) {
+            0..=2 if turn < 300 => self.happen(turn),
+            3..=6 if !self.on_the_way.is_empty() => self.answer(turn),
+            7 if turn < 400 => self.kill(),
             8 => {
-                kept = outbox.keep();
-                folded = journal.values().map(|record| record.seq).max().unwrap_or_default();
+                self.kept = self.outbox.keep();
+                self.folded = self.journal.values().map(|record| record.seq).max().unwrap_or_default();
             }
-            _ => steps.push(outbox.step(Input::Time, at(second))),
-        }
-        for step in steps {
-            assert_eq!(step.given_up, []);
-            on_the_way.extend(step.send);
+            _ => self.step(Input::Time),
         }
     }
-    // Everything works in the end.
-    while outbox.waiting() > 0 {
-        second += 60;
-        let step = match on_the_way.pop() {
-            Some(parcel) => {
-                for notice in &parcel.notices {
-                    if heard.keys.insert(notice.key.clone(), 1).is_none() {
-                        heard.stories.entry(notice.incident.id.clone()).or_default().push(notice.occasion);
-                    }
-                }
-                outbox.step(Input::Outcome(parcel.id, Outcome::Delivered), at(second))
-            }
-            None => outbox.step(Input::Time, at(second)),
+
+    fn step(&mut self, input: Input<'_>) {
+        let step = self.outbox.step(input, at(self.second));
+        assert_eq!(step.given_up, []);
+        self.on_the_way.extend(step.send);
+    }
+
+    /// Something opens, or is resolved.
+    fn happen(&mut self, turn: u64) {
+        let id = format!("i{}", self.dice.roll(8));
+        let is_open = !self.truth.get(&id).copied().unwrap_or(false);
+        let state = if is_open { "open" } else { "resolved" };
+        let record = record(turn + 1, self.second, &format!("{id} critical {state} {turn}"));
+        self.truth.insert(id.clone(), is_open);
+        self.journal.insert((id, Seq(turn + 1)), Arc::clone(&record));
+        self.step(Input::Incident(&record, None));
+    }
+
+    /// One of the requests is answered, or is not.
+    fn answer(&mut self, turn: u64) {
+        let which = usize::try_from(self.dice.roll(self.on_the_way.len() as u64)).unwrap_or(0);
+        let parcel = self.on_the_way.swap_remove(which);
+        let outcome = match self.dice.roll(if turn < 400 { 5 } else { 1 }) {
+            0 | 1 => Outcome::Delivered,
+            2 => Outcome::Busy(SignedDuration::from_secs(5)),
+            _ => Outcome::Failed,
         };
-        on_the_way.extend(step.send);
+        // A request that fails may have arrived all the same.
+        if outcome == Outcome::Delivered || self.dice.roll(2) == 0 {
+            self.heard.hear(&parcel);
+        }
+        self.step(Input::Outcome(parcel.id, outcome));
     }
-    (heard, truth)
+
+    /// What was on its way is unknown, what was not kept is folded again: all of it before anything is sent, because what was replaced in
+    /// the former life must not come after what replaced it.
+    fn kill(&mut self) {
+        let restored = Outbox::restore(JOURNAL, "hook", self.rules.clone(), &self.kept, &self.journal);
+        let (outbox, lost) = restored.expect("it reads");
+        assert_eq!(lost, 0);
+        self.outbox = outbox;
+        self.on_the_way.clear();
+        let mut again: Vec<Arc<IncidentRecord>> = self.journal.values().filter(|record| record.seq > self.folded).cloned().collect();
+        again.sort_by_key(|record| record.seq);
+        for record in &again {
+            let step = self.outbox.note(record, None, at(self.second));
+            assert_eq!((step.send.len(), step.given_up.len()), (0, 0));
+        }
+        self.step(Input::Time);
+    }
+
+    /// Everything works in the end.
+    fn finish(&mut self) {
+        while self.outbox.waiting() > 0 {
+            self.second += 60;
+            match self.on_the_way.pop() {
+                Some(parcel) => {
+                    self.heard.hear(&parcel);
+                    self.step(Input::Outcome(parcel.id, Outcome::Delivered));
+                }
+                None => self.step(Input::Time),
+            }
+        }
+    }
+}
+
+/// What was heard, and what was to be heard.
+fn simulate(seed: u64) -> (Heard, BTreeMap<String, bool>) {
+    let mut world = World::new(seed);
+    (0..600).for_each(|turn| world.turn(turn));
+    world.finish();
+    (world.heard, world.truth)
 }
 
 #[test]
