@@ -313,7 +313,11 @@ async fn faults_open_incidents_recoveries_resolve_them_and_a_kill_changes_nothin
         assert!(held >= HOLD_DOWN, "{resolved:#}");
     }
 
-    // What was recorded is what a replay of the journal gives, and what REST said.
+    replays_to_the_same(&mut bench, &[&pull, &unavailable, &server]).await;
+}
+
+/// What was recorded is what a replay of the journal gives, and what REST said.
+async fn replays_to_the_same(bench: &mut Bench, told: &[&Value]) {
     let rest = bench.incidents("").await;
     assert!(bench.recorder.terminate().await);
     let program = built_proreus().unwrap();
@@ -325,7 +329,7 @@ async fn faults_open_incidents_recoveries_resolve_them_and_a_kill_changes_nothin
     for incident in &rest {
         assert!(of_files.iter().any(|other| text(other, "id") == text(incident, "id")), "{incident:#}");
     }
-    for incident in [&pull, &unavailable, &server] {
+    for incident in told {
         let records = recorded(&bench.data_dir(), text(incident, "id"));
         assert_eq!(records.iter().filter(|(verb, ..)| *verb == Verb::Create).count(), 1);
     }

@@ -5,6 +5,7 @@
 
 mod audit;
 mod change;
+mod doctor;
 mod incident;
 mod json;
 mod mark;
@@ -15,9 +16,9 @@ mod status;
 
 pub use audit::{AuditEvent, AuditObject, audit_event};
 pub use change::{Change, ChangePage, FieldChange, FieldOp, Gap, Origin, Verb};
+pub use doctor::{Check, CheckCounts, CheckMode, CheckPage, CheckThreshold, DoctorReport, UnsettledFinding};
 pub use incident::{
-    Check, CheckCounts, CheckMode, CheckPage, CheckThreshold, DoctorReport, FindingOwner, Hidden, Incident, IncidentCause, IncidentFinding,
-    IncidentPage, IncidentSeverity, IncidentState, OrHidden, UnsettledFinding,
+    FindingOwner, Hidden, Incident, IncidentCause, IncidentFinding, IncidentPage, IncidentSeverity, IncidentState, OrHidden,
 };
 pub use json::{Json, read_json};
 pub use mark::{Mark, MarkKind, MarkPage};

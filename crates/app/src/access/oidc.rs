@@ -296,7 +296,8 @@ fn client(options: &OidcOptions) -> Result<Client, String> {
 }
 
 fn clipped(text: &str) -> String {
-    const MOST: usize = 200; // A URL that can be read in a line of the log.
+    /// Characters of a URL that can be read in a line of the log.
+    const MOST: usize = 200;
     text.chars().take(MOST).collect()
 }
 

@@ -1,6 +1,6 @@
 //! The part of the configuration that says who may ask: parsed once, then trusted.
 //!
-//! Pure. Invariant: an address that others can reach is served only with a way to be known, or on the operator's word.
+//! Nothing is looked up or reached. Invariant: an address that others can reach is served only with a way to be known, or on the operator's word.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

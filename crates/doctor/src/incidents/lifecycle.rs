@@ -1,32 +1,29 @@
 //! The life of incidents: symptoms come and go, incidents open, change, flap, merge and are resolved.
 //!
-//! Pure, and stamped with the moments at which things were due.
+//! Pure, and stamped with the moments at which things were due. Not here: which incident a symptom belongs to (`explaining`), and what of an
+//! incident is worth telling (`telling`).
+
+mod explaining;
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use proreus_model::{ClusterId, ObjectId, Resource};
 use proreus_observe::Snapshot;
 use serde::{Deserialize, Serialize};
 
 use super::agenda::Agenda;
-use super::grouping::{IncidentKey, SymptomKey, Target, cluster_object, fnv, is_of_node, nameless, registry_object, registry_of};
+use super::grouping::{IncidentKey, SymptomKey, Target, cluster_object, nameless};
 use super::incident::{Effect, Incident, IncidentState};
 use super::record::IncidentRecord;
 use super::settings::IncidentSettings;
-use super::words::word;
 use crate::check::Severity;
 use crate::examination::Judgement;
-use crate::finding::{Finding, Rank};
+use crate::finding::Finding;
 
 /// Resolved incidents that are remembered; the journal has the others.
 const RESOLVED_LIMIT: usize = 1_000;
-
-/// How long after it was told what is new about an incident waits: pods that come and go one by one are told together.
-const RETELL_AFTER: SignedDuration = SignedDuration::from_secs(10);
-
-/// How long after it was told an incident of which nothing is new but that it goes on is told again.
-const RECONFIRM_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 /// A cluster, and the name of a node or of a registry.
 type Place = (ClusterId, String);
@@ -133,105 +130,6 @@ impl Lifecycle {
         let of_owner = self.by_owner.get(&nameless(owner)).into_iter().flatten();
         let on_node = node.and_then(|node| self.by_node.get(node)).into_iter().flatten();
         of_owner.chain(on_node).cloned().collect()
-    }
-
-    /// Brings the indexes into step; `is_there` says whether the symptom comes or goes.
-    pub(super) fn index(&mut self, key: &SymptomKey, finding: &Finding, is_there: bool) {
-        self.index_explanations(key, finding, is_there);
-        let owner = nameless(&finding.owner);
-        let node = finding.node.clone();
-        if is_there {
-            self.by_owner.entry(owner).or_default().insert(key.clone());
-            if let Some(node) = node {
-                self.by_node.entry(node).or_default().insert(key.clone());
-            }
-            return;
-        }
-        if self.by_owner.get_mut(&owner).is_some_and(|keys| keys.remove(key) && keys.is_empty()) {
-            self.by_owner.remove(&owner);
-        }
-        if let Some(node) = node
-            && self.by_node.get_mut(&node).is_some_and(|keys| keys.remove(key) && keys.is_empty())
-        {
-            self.by_node.remove(&node);
-        }
-    }
-
-    /// What may explain others.
-    fn index_explanations(&mut self, key: &SymptomKey, finding: &Finding, is_there: bool) {
-        let place = |name: &str| (finding.object.cluster.clone(), name.to_owned());
-        if is_of_node(finding) {
-            let keys = self.node_troubles.entry(place(finding.object.name.as_str())).or_default();
-            if is_there {
-                keys.insert(key.clone())
-            } else {
-                keys.remove(key)
-            };
-        }
-        if let Some(registry) = registry_of(finding) {
-            let owners = self.pulls.entry(place(registry)).or_default();
-            let keys = owners.entry(nameless(&finding.owner)).or_default();
-            if is_there {
-                keys.insert(key.clone())
-            } else {
-                keys.remove(key)
-            };
-            if keys.is_empty() {
-                owners.remove(&nameless(&finding.owner));
-            }
-        }
-    }
-
-    /// The symptom, if it is there at the moment, and whether it is due.
-    fn present(&self, key: &SymptomKey, now: Timestamp) -> Option<(&Finding, bool)> {
-        let symptom = self.symptoms.get(key).filter(|symptom| symptom.clean_since.is_none())?;
-        Some((&symptom.finding, symptom.is_due(now)))
-    }
-
-    /// Which incident a symptom belongs to: its own, or that of what explains it.
-    fn target(&self, finding: &Finding, now: Timestamp) -> Target {
-        let cluster = &finding.object.cluster;
-        if let Some(node) = finding.node.as_ref().filter(|_| finding.object.kind.as_str() != "Node") {
-            let troubles = self.node_troubles.get(&(cluster.clone(), node.clone())).into_iter().flatten();
-            let present: Vec<(&Finding, bool)> = troubles.filter_map(|key| self.present(key, now)).collect();
-            match present.iter().find(|(_, is_due)| *is_due) {
-                Some((trouble, _)) => return Target::of(&trouble.owner, trouble.reason),
-                None if !present.is_empty() => return Target::Wait,
-                None => {}
-            }
-        }
-        if let Some(registry) = registry_of(finding) {
-            let owners = self.pulls.get(&(cluster.clone(), registry.to_owned())).into_iter().flatten();
-            let failing = owners.filter(|(_, keys)| keys.iter().any(|key| self.present(key, now).is_some_and(|(_, is_due)| is_due)));
-            let enough = usize::try_from(self.settings.registry_owners).unwrap_or(usize::MAX).max(1);
-            if failing.take(enough).count() >= enough {
-                return Target::of(&registry_object(cluster, registry), "RegistryUnreachable");
-            }
-        }
-        if finding.rank == Rank::Consequence {
-            let others = self.by_owner.get(&nameless(&finding.owner)).into_iter().flatten();
-            let mut causes =
-                others.filter_map(|key| Some((key, self.present(key, now)?))).filter(|(_, (other, _))| other.rank == Rank::Cause);
-            let mut is_pending = false;
-            let due = causes.find(|(_, (_, is_due))| {
-                is_pending |= !is_due;
-                *is_due
-            });
-            match due {
-                // Where the cause went, the consequence goes: a node or a registry may explain both.
-                Some((key, (cause, _))) => {
-                    let joined = self.symptoms.get(key).and_then(|symptom| symptom.incident.clone());
-                    let open = joined.and_then(|joined| Some((joined.clone(), self.open.get(&joined)?.owner.clone())));
-                    return match open {
-                        Some((joined, owner)) => Target::Incident(joined, Box::new(owner)),
-                        None => Target::of(&cause.owner, cause.reason),
-                    };
-                }
-                None if is_pending => return Target::Wait,
-                None => {}
-            }
-        }
-        Target::of(&finding.owner, finding.reason)
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &SymptomKey> {
@@ -519,84 +417,6 @@ impl Lifecycle {
             self.resolve(&of, Some(id.clone()), now);
         }
     }
-
-    /// Tells of the incidents that opened in this step, and of those about which something is new that need not wait.
-    pub(super) fn announce(&mut self, now: Timestamp) {
-        for key in std::mem::take(&mut self.opened) {
-            self.touched.remove(&key);
-            let Some(record) = self.open.get(&key).map(IncidentRecord::from) else { continue };
-            self.told.insert(key, Told::of(&record, now));
-            self.effects.push(Effect::Opened(Box::new(record)));
-        }
-        for key in std::mem::take(&mut self.touched) {
-            self.tell(key, now);
-        }
-    }
-
-    /// Tells of an open incident what is new about it, or puts it off.
-    fn tell(&mut self, key: IncidentKey, now: Timestamp) {
-        let (Some(incident), Some(told)) = (self.open.get(&key), self.told.get(&key)) else { return };
-        let is_urgent = told.severity != incident.severity || told.has_cause != incident.cause.is_some();
-        let retell_at = told.at.checked_add(RETELL_AFTER).unwrap_or(Timestamp::MAX);
-        if !is_urgent && now < retell_at {
-            return self.agenda.put(retell_at, Due::Tell(key));
-        }
-        let record = IncidentRecord::from(incident);
-        let fresh = Told::of(&record, now);
-        if !is_urgent && fresh.print == told.print {
-            if fresh.last_seen_at <= told.last_seen_at {
-                return;
-            }
-            let reconfirm_at = told.at.checked_add(RECONFIRM_AFTER).unwrap_or(Timestamp::MAX);
-            if now < reconfirm_at {
-                return self.agenda.put(reconfirm_at, Due::Tell(key));
-            }
-        }
-        self.told.insert(key, fresh);
-        self.effects.push(Effect::Changed(Box::new(record)));
-    }
-
-    /// Takes over incidents that are recorded as open: those that go on keep their id and the moment of their opening, the others are over.
-    pub(super) fn adopt(&mut self, recorded: &[IncidentRecord], now: Timestamp) {
-        let mut fresh: BTreeSet<IncidentKey> = self.open.keys().cloned().collect();
-        for record in recorded {
-            let key = word(&record.reason).map(|reason| IncidentKey::new(&record.object.id(), reason));
-            let Some(key) = key.filter(|key| fresh.contains(key)) else {
-                let over = IncidentRecord { state: IncidentState::Resolved, resolved_at: Some(now), ..record.clone() };
-                self.effects.push(Effect::Resolved(Box::new(over)));
-                continue;
-            };
-            if let Some(incident) = self.open.get_mut(&key) {
-                incident.id.clone_from(&record.id);
-                incident.opened_at = record.opened_at;
-                incident.flaps = record.flaps;
-            }
-            fresh.remove(&key);
-            self.told.insert(key.clone(), Told::of(record, record.last_seen_at));
-            self.tell(key, now);
-        }
-        self.opened.extend(fresh);
-        self.announce(now);
-    }
-}
-
-impl Told {
-    fn of(record: &IncidentRecord, at: Timestamp) -> Self {
-        Self {
-            at,
-            severity: record.severity,
-            has_cause: record.cause.is_some(),
-            print: print_of(record),
-            last_seen_at: record.last_seen_at,
-        }
-    }
-}
-
-/// A fingerprint of what is worth telling anew: everything but what moves with every look.
-fn print_of(record: &IncidentRecord) -> u64 {
-    let mut still = IncidentRecord { last_seen_at: record.opened_at, evidence: Vec::new(), ..record.clone() };
-    still.findings.iter_mut().for_each(|finding| finding.evidence.clear());
-    fnv(&serde_json::to_vec(&still).unwrap_or_default())
 }
 
 /// The plural that a kind most likely has.
