@@ -5,8 +5,10 @@
 
 mod diff;
 pub mod field;
+mod intent;
 pub mod phases;
 mod snapshot;
 
 pub use diff::changed_fields;
+pub use intent::is_wanted_field;
 pub use snapshot::{EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Selector, Snapshot, Trail};

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use proreus_api::Problem;
 
 use crate::failure::Failure;
-use crate::limits::{MAX_BODY_BYTES, MAX_LOGGED_PATH_BYTES, MAX_REQUEST_ID_BYTES};
+use crate::limits::{MAX_BODY_BYTES, MAX_MCP_BODY_BYTES, MAX_LOGGED_PATH_BYTES, MAX_REQUEST_ID_BYTES};
 use crate::shared::{Exposure, Shared};
 
 /// Name of the header that carries a request's id both ways.
@@ -58,7 +58,7 @@ pub(crate) async fn front(State(shared): State<Arc<Shared>>, request: Request, n
 async fn admit(shared: &Shared, request: Request, next: Next) -> Response {
     let Some(_place) = shared.gates.request() else { return Failure::overloaded("requests").into_response() };
     if let Err(refused) =
-        check_origin(shared.options.exposure, request.uri(), request.headers()).and_then(|()| check_body(request.headers()))
+        check_origin(shared.options.exposure, request.uri(), request.headers()).and_then(|()| check_body(request.uri(), request.headers()))
     {
         return refused.into_response();
     }
@@ -92,13 +92,17 @@ fn is_loopback(authority: &str) -> bool {
     bare.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Refuses a body that nobody will read.
-fn check_body(headers: &HeaderMap) -> Result<(), Failure> {
+/// Refuses a body that nobody will read, or that is larger than whoever reads it takes.
+fn check_body(uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
+    let (most, hint) = match uri.path() == crate::mcp::PATH {
+        true => (MAX_MCP_BODY_BYTES, "send one JSON-RPC message of at most 1 MiB"),
+        false => (MAX_BODY_BYTES, "send none; nothing here reads a body"),
+    };
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<u64>().ok());
     match length {
-        Some(bytes) if bytes > MAX_BODY_BYTES => {
+        Some(bytes) if bytes > most => {
             let detail = format!("the body has {bytes} bytes");
-            Err(Problem::new(413, "body-too-large", "the body is too large", detail, "send none; nothing here reads a body").into())
+            Err(Problem::new(413, "body-too-large", "the body is too large", detail, hint).into())
         }
         _ => Ok(()),
     }

@@ -37,6 +37,11 @@ impl Directory {
         Ok(self.questions.monitoring(PhaseOptions::default())?)
     }
 
+    /// The questions behind it.
+    pub(crate) fn questions(&self) -> &Questions {
+        &self.questions
+    }
+
     /// The cluster that a name or an id stands for.
     pub(crate) fn cluster(&self, word: &str) -> Result<proreus_model::ClusterId, Failure> {
         Ok(self.questions.cluster(word)?)

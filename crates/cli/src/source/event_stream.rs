@@ -17,7 +17,7 @@ pub(crate) struct EventStream {
 
 /// Cuts bytes into events.
 #[derive(Default)]
-struct Parser {
+pub(crate) struct Parser {
     line: Vec<u8>,
     event: String,
     data: Vec<u8>,
@@ -25,9 +25,10 @@ struct Parser {
 
 /// One event.
 #[derive(Debug, PartialEq, Eq)]
-struct Event {
+pub(crate) struct Event {
     name: String,
-    data: Vec<u8>,
+    /// What it holds.
+    pub(crate) data: Vec<u8>,
 }
 
 impl EventStream {
@@ -45,7 +46,7 @@ impl EventStream {
             for event in self.parser.feed(&chunk) {
                 entries.extend(entry(&event)?);
             }
-            if self.parser.data.len() + self.parser.line.len() > MAX_EVENT_BYTES {
+            if self.parser.pending() > MAX_EVENT_BYTES {
                 return Err(broken("an event has no end"));
             }
             if !entries.is_empty() {
@@ -56,7 +57,13 @@ impl EventStream {
 }
 
 impl Parser {
-    fn feed(&mut self, bytes: &[u8]) -> Vec<Event> {
+    /// Bytes of an event that is not complete.
+    pub(crate) fn pending(&self) -> usize {
+        self.data.len() + self.line.len()
+    }
+
+    /// The events that these bytes complete.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<Event> {
         let mut events = Vec::new();
         for byte in bytes {
             if *byte != b'\n' {
