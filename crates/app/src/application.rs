@@ -6,6 +6,7 @@ use proreus_model::{Access, ClusterId, Seq};
 use tokio::sync::watch;
 
 use crate::access::Authenticator;
+use crate::emission::EmissionBoard;
 use crate::monitors::Monitors;
 use crate::questions::{ChangesAnswer, ChangesQuestion, Questions, RecordView, RecordsAnswer};
 use crate::status::{RecordingBoard, RecordingStatus, WatchState, WatchStatus};
@@ -21,6 +22,8 @@ pub struct Application {
     pub clock: Arc<dyn Clock>,
     /// How the recording stands.
     pub board: Arc<dyn RecordingBoard>,
+    /// How the telling of incidents stands.
+    pub emission: Arc<EmissionBoard>,
     /// Moves with every durable append.
     pub watermark: watch::Receiver<Seq>,
     /// Provisionings, live.

@@ -101,10 +101,7 @@ impl Questions {
     /// # Errors
     /// A check that does not exist, a moment that is no longer kept, a journal that cannot be read.
     pub fn doctor(&self, question: &DoctorQuestion, access: &Access) -> Result<DoctorAnswer, AppError> {
-        let mut chosen = Vec::new();
-        for word in &question.checks {
-            chosen.push(check_named(word)?.id);
-        }
+        let chosen = checks_named(&question.checks)?;
         let seq = self.seq_of(question.at)?;
         let (view, last) = self.snapshot(seq, access)?;
         // Graces run on after the last record when a time was asked for.
@@ -188,6 +185,11 @@ impl Questions {
 /// The catalogue of checks.
 pub fn catalogue() -> &'static [&'static Check] {
     checks::CHECKS
+}
+
+/// The ids of the checks that words stand for; none for all.
+pub(crate) fn checks_named(words: &[String]) -> Result<Vec<&'static str>, AppError> {
+    words.iter().map(|word| check_named(word).map(|check| check.id)).collect()
 }
 
 /// The check of that id, or the one that gives that reason.

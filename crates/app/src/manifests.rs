@@ -9,7 +9,7 @@ mod options;
 mod recording;
 
 pub use options::{BearerToken, DnsName, ImageReference, JournalBound, NamespaceName, OptionError, StorageQuantity, WorkloadName};
-pub use recording::SecretAccess;
+pub use recording::{EventAccess, SecretAccess};
 
 /// What the manifests depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct ManifestOptions {
     pub redaction_key: Option<DnsName>,
     /// Whether changes of Secrets are recorded, their values redacted.
     pub secrets: SecretAccess,
+    /// Whether Events are written on the objects that incidents are about.
+    pub events: EventAccess,
 }
 
 /// Port on which the pod and the Service listen: the older service's, so that its clients find us.
@@ -68,7 +70,7 @@ const KEY_VOLUME: &str = include_str!("manifests/templates/key-volume.yaml");
 pub fn render(options: &ManifestOptions) -> String {
     let namespace = options.creates_namespace.then_some(NAMESPACE);
     let tokens = options.token.as_ref().map(|_| TOKENS);
-    let role = recording::cluster_role(&options.secrets);
+    let role = recording::cluster_role(&options.secrets, options.events);
     let templates = [namespace, Some(ACCOUNT), Some(role.as_str()), Some(CONFIG), tokens, Some(WORKLOAD)];
     let texts: Vec<String> = templates.into_iter().flatten().map(|template| fill(template, options)).collect();
     texts.join("---\n")
@@ -87,6 +89,7 @@ fn fill(template: &str, options: &ManifestOptions) -> String {
         ("${max_disk_bytes}", options.max_disk_bytes().to_string()),
         ("${port}", PORT.to_string()),
         ("${record}", recording::record_keys(options)),
+        ("${emit}", recording::emit_keys(options.events).to_owned()),
         ("${key_mount}", key_mount(options).to_owned()),
         ("${key_volume}", options.redaction_key.as_ref().map_or(String::new(), |name| KEY_VOLUME.replace("${secret}", &name.to_string()))),
         ("${token}", options.token.as_ref().map_or(String::new(), |token| token.reveal().to_owned())),

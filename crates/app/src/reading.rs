@@ -51,6 +51,7 @@ pub fn application_over_files(questions: Questions, otherwise: Arc<dyn Clock>, e
         door: Authenticator::Open,
         clock,
         board: Arc::new(NoRecording),
+        emission: Arc::default(),
         watermark,
         monitors,
         max_query_limit: MAX_PAGE_LIMIT,

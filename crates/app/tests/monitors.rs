@@ -59,7 +59,7 @@ fn told(scenario: &Scenario, every: Option<SignedDuration>) -> Vec<Progress> {
 fn courses(updates: &[Progress]) -> BTreeMap<(String, u32), Vec<&Progress>> {
     let mut courses: BTreeMap<(String, u32), Vec<&Progress>> = BTreeMap::new();
     for update in updates {
-        courses.entry((update.name.to_string(), update.course)).or_default().push(update);
+        courses.entry((format!("{}/{}", update.namespace, update.name), update.course)).or_default().push(update);
     }
     courses
 }
@@ -118,7 +118,7 @@ fn the_log_of_a_monitor_is_numbered_without_a_gap() {
     for (file, scenario) in scenarios() {
         let mut numbers: BTreeMap<String, u64> = BTreeMap::new();
         for update in told(&scenario, None) {
-            let number = numbers.entry(update.name.to_string()).or_default();
+            let number = numbers.entry(format!("{}/{}", update.namespace, update.name)).or_default();
             *number += 1;
             assert_eq!(update.number, *number, "{file}: {}", update.name);
         }

@@ -49,6 +49,7 @@ impl Server {
                     door,
                     clock: Arc::new(LastRecord),
                     board: Arc::new(NoRecording),
+                    emission: Arc::default(),
                     watermark,
                     monitors,
                     max_query_limit: 1_000,

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use crate::check::Mode;
 use crate::checks::CHECKS;
 
 /// What stands above the list.
@@ -31,6 +32,9 @@ pub fn page() -> String {
     }
     for check in CHECKS {
         let _ = write!(out, "\n## {}\n\n{}.\n\n", check.id, check.title);
+        if check.mode == Mode::Active {
+            let _ = writeln!(out, "* Active: it does something in the cluster, and runs only in `doctor --active`.");
+        }
         let reasons: Vec<String> = check.reasons.iter().map(|reason| format!("`{reason}`")).collect();
         let _ = writeln!(out, "* Reasons: {}.", reasons.join(", "));
         if !check.needs.is_empty() {

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::check::{Check, Mode, Severity, Subject, Undecided, Verdict};
 use crate::checks::CHECKS;
 use crate::finding::{Finding, Rank};
+use crate::probes::Probe;
 use crate::settings::DoctorSettings;
 
 /// Objects named in a report for which one check could not decide; further ones are counted.
@@ -103,10 +104,14 @@ pub fn examine(view: &Snapshot, settings: &DoctorSettings, now: Timestamp, wante
             }
         }
     }
-    let order = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.owner.clone(), finding.object.clone(), finding.check);
-    report.findings.sort_by_cached_key(order);
-    report.held.sort_by_cached_key(order);
+    report.findings.sort_by_cached_key(worst_first);
+    report.held.sort_by_cached_key(worst_first);
     report
+}
+
+/// The order of a report.
+fn worst_first(finding: &Finding) -> (std::cmp::Reverse<Severity>, ObjectId, ObjectId, &'static str) {
+    (std::cmp::Reverse(finding.severity), finding.owner.clone(), finding.object.clone(), finding.check)
 }
 
 impl Report {
@@ -118,15 +123,47 @@ impl Report {
         self.unsettled.retain(|unsettled| unsettled.object.as_ref().is_none_or(&wanted));
     }
 
+    /// Takes in what a probe came to.
+    pub fn probed(&mut self, probe: &Probe, verdict: Verdict) {
+        let tally = self.tallies.entry(probe.check).or_default();
+        tally.examined += 1;
+        let (state, reason) = match verdict {
+            Ok(findings) if findings.is_empty() => return tally.healthy += 1,
+            Ok(mut findings) => {
+                tally.findings += findings.len() as u64;
+                self.findings.append(&mut findings);
+                self.findings.sort_by_cached_key(worst_first);
+                return;
+            }
+            Err(Undecided::Unknown(reason)) => {
+                tally.unknown += 1;
+                (UnsettledState::Unknown, reason)
+            }
+            Err(Undecided::Skipped(reason)) => {
+                tally.skipped += 1;
+                (UnsettledState::Skipped, reason)
+            }
+        };
+        let about = &probe.about;
+        // What is not allowed is not allowed for the whole kind.
+        let object = (state == UnsettledState::Unknown).then(|| about.clone());
+        self.unsettled.push(Unsettled { check: probe.check, state, cluster: about.cluster.clone(), kind: about.kind.clone(), object, reason });
+    }
+
     fn round(&mut self, view: &Snapshot, settings: &DoctorSettings, now: Timestamp, check: &Check, cluster: &ClusterId, kind: KindRef) {
         if let Some(undecided) = out_of_reach(view, cluster, check, kind, now) {
             self.unsettled(check, cluster, kind, None, undecided);
             return;
         }
+        if kind == KindRef::ANY {
+            self.out_of_sight(view, check, cluster);
+        }
         let named_before = self.unsettled.len();
+        let mut has_objects = false;
         let stale = stale_since(view, cluster, kind, now);
         for object in objects(view, cluster, kind) {
             let judgement = within_reach(view, settings, now, check, stale, object);
+            has_objects = true;
             let tally = self.tallies.entry(check.id).or_default();
             tally.examined += 1;
             match judgement {
@@ -148,6 +185,25 @@ impl Report {
                     }
                 }
             }
+        }
+        // None is known, and nobody looks: whether there is one cannot be told.
+        if let (false, Some(since), Freshness::Stale { reason, .. }) = (has_objects, stale, view.freshness(cluster, kind)) {
+            let words = last_seen(kind, since, &reason);
+            self.unsettled(check, cluster, kind, None, Undecided::Unknown(words));
+        }
+    }
+
+    /// Says of a check of every kind which kinds it does not see.
+    fn out_of_sight(&mut self, view: &Snapshot, check: &Check, cluster: &ClusterId) {
+        for (scope, reason) in view.forbidden(cluster) {
+            self.unsettled.push(Unsettled {
+                check: check.id,
+                state: UnsettledState::Skipped,
+                cluster: cluster.clone(),
+                kind: scope.resource.as_str().into(),
+                object: None,
+                reason: format!("{} may not be read: {reason}", scope.resource),
+            });
         }
     }
 
@@ -194,12 +250,20 @@ fn out_of_reach(view: &Snapshot, cluster: &ClusterId, check: &Check, kind: KindR
             Freshness::NotRecorded { reason } => Some(Undecided::Skipped(words("are not recorded", &reason))),
             Freshness::Forbidden { reason, .. } => Some(Undecided::Skipped(words("may not be read", &reason))),
             // What was found among them still stands; what was not is no news.
-            Freshness::Stale { since, .. } if check.needs.contains(kind) && since < now => {
-                Some(Undecided::Unknown(words("were last seen", &since.to_string())))
+            Freshness::Stale { since, reason } if check.needs.contains(kind) && since < now => {
+                Some(Undecided::Unknown(last_seen(*kind, since, &reason)))
             }
             Freshness::Stale { .. } | Freshness::Fresh => None,
         }
     })
+}
+
+/// Since when nobody looks at a kind, and why.
+fn last_seen(kind: KindRef, since: Timestamp, reason: &str) -> String {
+    match reason.is_empty() {
+        true => format!("{} were last seen {since}", kind.resource),
+        false => format!("{} were last seen {since}: {reason}", kind.resource),
+    }
 }
 
 /// Runs one check over one object; graces and silences are not applied.

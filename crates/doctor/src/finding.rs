@@ -7,7 +7,8 @@ use proreus_model::{ObjectId, Seq};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::check::{Severity, Subject};
+use crate::check::{Check, Severity, Subject};
+use crate::probes::Probe;
 
 /// Whether a finding explains others of the same owner or is explained by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +78,29 @@ impl Finding {
             until: None,
             grace: SignedDuration::from_secs(subject.check.grace_seconds),
             evidence: vec![subject.object.seq],
+            is_stale: false,
+        }
+    }
+
+    /// What a probe found.
+    pub(crate) fn of_probe(check: &'static Check, probe: &Probe, reason: &'static str, message: String, now: Timestamp) -> Self {
+        Self {
+            check: check.id,
+            severity: check.severity,
+            reason,
+            message,
+            remediation: check.remediation.to_owned(),
+            object: probe.about.clone(),
+            owner: probe.about.clone(),
+            part: None,
+            class: None,
+            node: None,
+            registry: None,
+            rank: Rank::Cause,
+            since: now,
+            until: None,
+            grace: SignedDuration::ZERO,
+            evidence: Vec::new(),
             is_stale: false,
         }
     }

@@ -6,9 +6,11 @@
 pub mod catalogue;
 mod check;
 pub mod checks;
+pub mod emission;
 mod examination;
 mod finding;
 pub mod incidents;
+pub mod probes;
 mod settings;
 
 pub use check::{Check, Mode, Severity, Subject, Threshold, Undecided, Verdict};

@@ -29,6 +29,15 @@ impl Record {
             Self::Mark(mark) => mark.recorded_at,
         }
     }
+
+    /// Lets it be recorded no earlier than `floor`.
+    pub fn raise(&mut self, floor: Timestamp) {
+        let recorded_at = match self {
+            Self::Change(change) => &mut change.recorded_at,
+            Self::Mark(mark) => &mut mark.recorded_at,
+        };
+        *recorded_at = (*recorded_at).max(floor);
+    }
 }
 
 /// A record as read back, with the version before it where that was asked for and exists.

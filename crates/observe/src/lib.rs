@@ -6,6 +6,7 @@
 mod diff;
 pub mod field;
 mod intent;
+mod own;
 pub mod phases;
 mod snapshot;
 

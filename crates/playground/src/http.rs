@@ -4,12 +4,14 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
 use axum::response::Response;
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::cluster::{Target, Writer};
@@ -26,6 +28,11 @@ use crate::{discovery, protobuf, subresource, tree};
 
 /// Largest request body, as on a real server.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
+/// Most that is read and thrown away of a body beyond the limit: a client that is still writing when the connection closes is told of a broken
+/// connection and never sees the refusal. Whoever sends more than this does.
+const DISCARD_LIMIT: usize = 64 * 1024 * 1024;
+/// Longest that it is read for; over loopback the limit above takes a fraction of this.
+const DISCARD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The service that answers everything.
 pub(crate) fn app(shared: Arc<Shared>) -> Router {
@@ -60,7 +67,7 @@ async fn read(request: Request<Body>) -> Result<Call, ApiError> {
     let (parts, body) = request.into_parts();
     let query = Query::of(&parts.uri)?;
     let accepted = request::accepted(&text(&parts.headers, header::ACCEPT))?;
-    let body = axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| ApiError::too_large(BODY_LIMIT))?;
+    let body = whole(body).await?;
     Ok(Call {
         method: parts.method,
         path: parts.uri.path().to_owned(),
@@ -70,6 +77,30 @@ async fn read(request: Request<Body>) -> Result<Call, ApiError> {
         user_agent: text(&parts.headers, header::USER_AGENT),
         body,
     })
+}
+
+/// The body, or the refusal of one that is too large: said when the client has written it, as far as that is bounded.
+async fn whole(body: Body) -> Result<bytes::Bytes, ApiError> {
+    let mut stream = body.into_data_stream();
+    let mut kept = bytes::BytesMut::new();
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|_| ApiError::bad_request("the request body could not be read"))?;
+        if kept.len() + piece.len() > BODY_LIMIT {
+            let _written_or_given_up = tokio::time::timeout(DISCARD_PATIENCE, discard(stream)).await;
+            return Err(ApiError::too_large(BODY_LIMIT));
+        }
+        kept.extend_from_slice(&piece);
+    }
+    Ok(kept.freeze())
+}
+
+async fn discard(mut stream: BodyDataStream) {
+    let mut discarded = 0;
+    while let Some(Ok(piece)) = stream.next().await
+        && discarded < DISCARD_LIMIT
+    {
+        discarded += piece.len();
+    }
 }
 
 fn dispatch(shared: &Arc<Shared>, call: Call) -> Result<Response, ApiError> {

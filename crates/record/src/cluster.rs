@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff;
 use crate::board::Board;
 use crate::cluster_api::{ApiError, ClusterApi};
-use crate::discovery::{self, Discovered};
+use crate::discovery::Discovered;
 use crate::identity::{self, Identity};
 use crate::intake::Intake;
 use crate::ledger::{Ledger, LedgerParts};
@@ -25,10 +25,8 @@ use crate::redact::Redactor;
 use crate::removed::RemovedTypes;
 use crate::scope_watch::{ScopeWatch, WatchEnd};
 use crate::selection::{self, Chosen};
+use crate::served;
 use crate::settings::RecorderSettings;
-
-/// Discovery documents of the largest clusters have some megabytes.
-const DISCOVERY_BYTES: usize = 32 * 1024 * 1024;
 
 /// Definitions change in bursts: a chart installs ten of them. Waiting this long for the rest still notices within seconds.
 const DEFINITIONS_SETTLE: Duration = Duration::from_millis(700);
@@ -130,7 +128,7 @@ impl ClusterLoop {
     }
 
     async fn record(&mut self, identity: Arc<Identity>) -> Outcome {
-        let server_version = self.server_version().await;
+        let server_version = served::server_version(&self.api).await;
         tracing::info!(context = self.alias, cluster = %identity.cluster, version = server_version, "recording a cluster");
         self.shared.board.cluster(&self.alias, self.shared.clock.now(), |status| {
             status.cluster = Some(identity.cluster.clone());
@@ -276,7 +274,7 @@ impl ClusterLoop {
         if !known.is_empty() || !wanted.keys().any(is_candidate) {
             return known.clone();
         }
-        self.custom_types().await.unwrap_or_default()
+        served::custom_types(&self.api).await.unwrap_or_default()
     }
 
     fn begin(&self, watches: &Watches, chosen: Chosen, settings: Arc<RecorderSettings>, lists_anew: bool, is_custom: bool) -> Running {
@@ -311,54 +309,10 @@ impl ClusterLoop {
     }
 
     async fn discover(&self, settings: &RecorderSettings) -> Result<(Discovered, BTreeSet<(Group, Resource)>), ApiError> {
-        let core = self.api.document("/api", discovery::ACCEPT_AGGREGATED, DISCOVERY_BYTES).await?;
-        let rest = self.api.document("/apis", discovery::ACCEPT_AGGREGATED, DISCOVERY_BYTES).await?;
-        let discovered = match (discovery::aggregated(&core), discovery::aggregated(&rest)) {
-            (Some(mut core), Some(rest)) => {
-                core.types.extend(rest.types);
-                core.uncertain.extend(rest.uncertain);
-                core
-            }
-            _ => self.discover_classically(&rest).await?,
-        };
+        let discovered = served::discover(&self.api).await?;
         let needs_custom = settings.selection.exactly.is_some() && settings.selection.discover_crds;
-        let custom = if needs_custom { self.custom_types().await? } else { BTreeSet::new() };
+        let custom = if needs_custom { served::custom_types(&self.api).await? } else { BTreeSet::new() };
         Ok((discovered, custom))
-    }
-
-    async fn discover_classically(&self, groups: &[u8]) -> Result<Discovered, ApiError> {
-        let nonsense = || ApiError::Transport("the discovery document of /apis makes no sense".to_owned());
-        let mut paths = vec![(Group::default(), "/api/v1".to_owned())];
-        paths.extend(discovery::classic_paths(groups).ok_or_else(nonsense)?);
-        let mut found = Discovered::default();
-        for (group, path) in paths {
-            let types = match self.api.document(&path, "application/json", DISCOVERY_BYTES).await {
-                Ok(document) => discovery::classic(&group, &path, &document),
-                // The core group answers whenever the server does.
-                Err(error) if group.is_empty() => return Err(error),
-                Err(_) => None,
-            };
-            match types {
-                Some(types) => found.types.extend(types),
-                None => {
-                    found.uncertain.insert(group);
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    async fn custom_types(&self) -> Result<BTreeSet<(Group, Resource)>, ApiError> {
-        const ACCEPT: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
-        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-        let document = self.api.document(path, ACCEPT, DISCOVERY_BYTES).await?;
-        discovery::custom_types(&document).ok_or_else(|| ApiError::Transport("the list of definitions makes no sense".to_owned()))
-    }
-
-    async fn server_version(&self) -> String {
-        let document = self.api.document("/version", "application/json", 64 * 1024).await.unwrap_or_default();
-        let version = crate::json::parse(&document, 8).ok().and_then(|version| version.text_at(&["gitVersion"]).map(str::to_owned));
-        version.unwrap_or_else(|| "unknown".to_owned())
     }
 
     async fn mark(&self, identity: &Identity, scope: WatchScope, kind: MarkKind, reason: &str, detail: serde_json::Value) {

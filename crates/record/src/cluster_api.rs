@@ -95,10 +95,22 @@ impl ClusterApi {
 
     /// Sends a GET and waits for the head of a good answer.
     pub(crate) async fn open(&self, path: &str, accept: &str) -> Result<ByteStream, ApiError> {
-        let request = http::Request::get(path)
-            .header(http::header::ACCEPT, accept)
-            .body(kube::client::Body::empty())
-            .map_err(|error| ApiError::Transport(error.to_string()))?;
+        let request = http::Request::get(path).header(http::header::ACCEPT, accept).body(kube::client::Body::empty());
+        self.exchange(request).await
+    }
+
+    /// Applies an object on the server's side and waits until it is there.
+    pub(crate) async fn apply(&self, path: &str, body: Vec<u8>) -> Result<(), ApiError> {
+        let request = http::Request::patch(path)
+            .header(http::header::ACCEPT, "application/json")
+            .header(http::header::CONTENT_TYPE, "application/apply-patch+yaml")
+            .body(kube::client::Body::from(body));
+        // The head says all: what comes after it is the object that we know.
+        self.exchange(request).await.map(drop)
+    }
+
+    async fn exchange(&self, request: Result<http::Request<kube::client::Body>, http::Error>) -> Result<ByteStream, ApiError> {
+        let request = request.map_err(|error| ApiError::Transport(error.to_string()))?;
         let answer = tokio::time::timeout(RESPONSE_LIMIT, self.client.send(request))
             .await
             .map_err(|_| ApiError::Transport(format!("no answer within {} s", RESPONSE_LIMIT.as_secs())))?
@@ -113,6 +125,14 @@ impl ClusterApi {
         let bytes = stream.collect(ERROR_BODY_BYTES).await.unwrap_or_default();
         let status = json::parse(&bytes, MAX_DEPTH).map(|object| envelope::api_status(&object)).unwrap_or_default();
         Err(ApiError::Answer { code: head.status.as_u16(), retry_after, status })
+    }
+
+    /// What time it is where the server is, in whole seconds; `None` where it does not say.
+    pub(crate) async fn date(&self) -> Option<jiff::Timestamp> {
+        let request = http::Request::get("/version").body(kube::client::Body::empty()).ok()?;
+        let answer = tokio::time::timeout(RESPONSE_LIMIT, self.client.send(request)).await.ok()?.ok()?;
+        let text = answer.headers().get(http::header::DATE)?.to_str().ok()?;
+        jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok()
     }
 
     /// A whole document of at most `limit` bytes.
@@ -200,6 +220,11 @@ pub(crate) fn named(of: &ResourceType, id: &proreus_model::ObjectId) -> String {
 
 fn base(of: &ResourceType) -> String {
     if of.group.is_empty() { format!("/api/{}", of.version) } else { format!("/apis/{}/{}", of.group, of.version) }
+}
+
+/// The request that applies an Event as `manager`, which takes over what somebody else wrote into it.
+pub(crate) fn event_path(namespace: &str, name: &str, manager: &str) -> String {
+    format!("/api/v1/namespaces/{}/events/{}?fieldManager={}&force=true", encode(namespace), encode(name), encode(manager))
 }
 
 /// The request for a page of a list.

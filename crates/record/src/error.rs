@@ -26,6 +26,19 @@ pub enum RecordError {
     /// The journal refuses appends for good; recording has ended.
     #[error("recording ended: failed to append")]
     Append(#[source] StoreError),
+    /// Recording has ended, so that nothing can be appended.
+    #[error("recording has ended")]
+    Ended,
+    /// One append is to be larger than any may be.
+    #[error("an append of {found} {what} at once, allowed are {limit}")]
+    TooMuch {
+        /// How much.
+        found: usize,
+        /// Of what.
+        what: &'static str,
+        /// How much may be.
+        limit: usize,
+    },
     /// A setting makes no sense.
     #[error("setting `{key}`: {reason}")]
     Setting {

@@ -26,6 +26,7 @@ mod watch_words;
 
 mod discovery;
 mod selection;
+mod served;
 
 mod board;
 mod lag;
@@ -33,7 +34,10 @@ mod queue;
 mod settings;
 mod writer;
 
+mod appender;
+
 mod cluster_api;
+mod event_writer;
 mod identity;
 mod ledger;
 mod scope_watch;
@@ -44,16 +48,20 @@ mod removed;
 
 mod connect;
 mod import;
+mod look;
 
 mod error;
 
+pub use appender::{APPEND_BYTES_LIMIT, APPEND_RECORDS_LIMIT, Appender};
 pub use board::{Board, BoardSnapshot, ClusterStatus, WatchCounters, WatchStatus, WriterStatus};
 pub use connect::{ClusterSource, ConnectError, Connection, connect};
 pub use cutter::MAX_OBJECT_BYTES;
 pub use error::RecordError;
+pub use event_writer::{EventRefusal, EventWriter};
 pub use import::{ImportOptions, ImportProgress, ImportReport, import_watch_jsonl};
 pub use json::{JsonError, MAX_DEPTH};
 pub use lag::LagHistogram;
+pub use look::{Look, LookError, LookProgress, Looked, TypeName, look};
 pub use noise::{NoisePath, NoisePathError, NoisePolicy, NoiseRule};
 pub use recorder::{Recorder, RecorderHandle, RecorderInputs};
 pub use redact::{RedactionSettings, Redactor};

@@ -2,7 +2,8 @@
 //!
 //! Bounded by cost: bytes, and a kibibyte for each entry at least. Who finds it full waits, which slows its stream down to the journal's
 //! speed. Where that lasts, versions of one object that still wait are replaced by the latest one, with a mark in their place. Invariants:
-//! nothing is dropped without a mark in front of the position that leaves it behind; the order of one scope's versions never changes.
+//! nothing is dropped without a mark in front of the position that leaves it behind; the order of one scope's versions never changes; after
+//! `settle_until` gave a moment, no record that is not durable yet gets a time before it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use proreus_model::{Change, Gap, Mark, MarkKind, Origin, Record, ResourceVersion, Seq, Verb, WatchScope};
-use proreus_store::Checkpoint;
+use proreus_store::{Appended, Checkpoint, ConsumerCursor};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::board::WatchCell;
@@ -40,10 +41,20 @@ pub(crate) struct Entry {
     pub(crate) arrived_at: Option<Instant>,
     /// The watch it comes from.
     pub(crate) cell: Option<Arc<WatchCell>>,
+    /// What does not come from a watch.
+    pub(crate) own: Option<Own>,
     /// Told when everything up to here is durable.
     pub(crate) flushed: Option<oneshot::Sender<()>>,
     /// Room taken, set by the queue.
     pub(crate) cost: usize,
+}
+
+/// Records of Proreus itself and consumer positions: all of them in one batch.
+pub(crate) struct Own {
+    pub(crate) records: Vec<Record>,
+    pub(crate) cursors: Vec<ConsumerCursor>,
+    /// Told the positions once they are durable.
+    pub(crate) appended: oneshot::Sender<Appended>,
 }
 
 impl Entry {
@@ -52,12 +63,31 @@ impl Entry {
     }
 
     fn units(&self) -> usize {
-        let body = match &self.record {
-            Some(Record::Change(change)) => change.body.as_ref().map_or(0, |body| body.len()),
-            Some(Record::Mark(_)) | None => 0,
-        };
-        1 + body / UNIT
+        let own = self.own.as_ref().map_or(0, |own| {
+            let state: usize = own.cursors.iter().map(|cursor| cursor.state.len()).sum();
+            own.records.len() + own.records.iter().map(body_bytes).sum::<usize>() / UNIT + state / UNIT
+        });
+        1 + own + self.record.as_ref().map_or(0, body_bytes) / UNIT
     }
+
+    fn records_mut(&mut self) -> impl Iterator<Item = &mut Record> {
+        self.record.iter_mut().chain(self.own.iter_mut().flat_map(|own| &mut own.records))
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        self.record.iter().chain(self.own.iter().flat_map(|own| &own.records))
+    }
+}
+
+fn body_bytes(record: &Record) -> usize {
+    match record {
+        Record::Change(change) => change.body.as_ref().map_or(0, |body| body.len()),
+        Record::Mark(_) => 0,
+    }
+}
+
+fn oldest<'a>(records: impl Iterator<Item = &'a Record>) -> Option<Timestamp> {
+    records.map(Record::recorded_at).min()
 }
 
 /// The writer has ended; nothing can be recorded any more.
@@ -75,6 +105,10 @@ struct Waiting {
     gap_marks: HashMap<WatchScope, u64>,
     is_closed: bool,
     units: usize,
+    /// No record may get a time before this one any more.
+    floor: Option<Timestamp>,
+    /// The oldest time among the records that the writer took and that are not durable yet.
+    in_hand: Option<Timestamp>,
 }
 
 /// The queue.
@@ -189,6 +223,31 @@ impl Queue {
         }
     }
 
+    /// The latest moment, not after `now`, that lies behind whatever waits or is being written. From here on nothing gets a time before it:
+    /// what comes in with an older one is raised, as it would be at the writer.
+    pub(crate) fn settle_until(&self, now: Timestamp) -> Timestamp {
+        let mut waiting = self.lock();
+        let waits = oldest(waiting.entries.iter().flat_map(Entry::records));
+        let settled = [waits, waiting.in_hand].into_iter().flatten().fold(now, Timestamp::min);
+        let floor = waiting.floor.map_or(settled, |floor| floor.max(settled));
+        waiting.floor = Some(floor);
+        floor
+    }
+
+    /// The writer adds records of its own to what it has in hand.
+    pub(crate) fn hold(&self, records: &mut [Record]) {
+        let mut waiting = self.lock();
+        if let Some(floor) = waiting.floor {
+            records.iter_mut().for_each(|record| record.raise(floor));
+        }
+        waiting.in_hand = waiting.in_hand.into_iter().chain(oldest(records.iter())).min();
+    }
+
+    /// Everything that the writer took is durable.
+    pub(crate) fn written(&self) {
+        self.lock().in_hand = None;
+    }
+
     /// Gives the room of written entries back.
     pub(crate) fn release(&self, written: &[Entry]) {
         self.room.add_permits(written.iter().map(|entry| entry.cost).sum());
@@ -203,7 +262,10 @@ impl Queue {
 }
 
 impl Waiting {
-    fn add(&mut self, entry: Entry) {
+    fn add(&mut self, mut entry: Entry) {
+        if let Some(floor) = self.floor {
+            entry.records_mut().for_each(|record| record.raise(floor));
+        }
         let number = self.first + self.entries.len() as u64;
         if let Some(key) = key_of(&entry) {
             self.versions.insert(key, number);
@@ -222,7 +284,10 @@ impl Waiting {
         if needs_mark {
             self.gap_marks.insert(scope.clone(), number);
         }
-        let record = if needs_mark { newer.record.as_ref().map(|record| gap_mark(scope, record.recorded_at())) } else { None };
+        let mut record = if needs_mark { newer.record.as_ref().map(|record| gap_mark(scope, record.recorded_at())) } else { None };
+        if let (Some(record), Some(floor)) = (&mut record, self.floor) {
+            record.raise(floor);
+        }
         let stand_in = Entry { record, cell: newer.cell.clone(), ..Entry::default() };
         let former = std::mem::replace(self.entries.get_mut(index)?, stand_in);
         self.units -= former.cost;
@@ -243,6 +308,7 @@ impl Waiting {
         }
         self.gap_marks.retain(|_, number| *number >= end);
         self.first = end;
+        self.in_hand = self.in_hand.into_iter().chain(oldest(taken.iter().flat_map(Entry::records))).min();
         taken
     }
 }
@@ -389,6 +455,29 @@ mod tests {
         queue.release(&taken);
         queue.push(change("b", Verb::Create, "1", 0)).await.unwrap();
         assert_eq!(all(&queue).await, ["create watch b@1"]);
+    }
+
+    fn second(number: i64) -> Timestamp {
+        "2026-11-21T10:00:00Z".parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(number)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_that_is_not_durable_gets_a_time_before_the_settled_moment() {
+        let queue = Queue::new(10 * UNIT);
+        queue.push(change("a", Verb::Create, "5", 0)).await.unwrap();
+        assert_eq!(queue.settle_until(second(9)), second(5), "what waits holds it back");
+        let taken = queue.take(100, Duration::ZERO, Duration::ZERO).await.unwrap();
+        assert_eq!(queue.settle_until(second(9)), second(5), "and so does what is being written");
+        queue.written();
+        queue.release(&taken);
+        assert_eq!(queue.settle_until(second(9)), second(9));
+        assert_eq!(queue.settle_until(second(8)), second(9), "it never falls");
+        queue.push(change("late", Verb::Create, "7", 0)).await.unwrap();
+        let taken = queue.take(100, Duration::ZERO, Duration::ZERO).await.unwrap();
+        assert_eq!(taken.first().and_then(|entry| entry.record.as_ref()).unwrap().recorded_at(), second(9));
+        let mut own = [change("own", Verb::Create, "1", 0).record.unwrap()];
+        queue.hold(&mut own);
+        assert_eq!(own.first().unwrap().recorded_at(), second(9));
     }
 
     #[tokio::test(start_paused = true)]

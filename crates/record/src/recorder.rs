@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::RecordError;
+use crate::appender::Appender;
 use crate::board::{Board, BoardSnapshot};
 use crate::cluster::{ClusterLoop, Shared};
 use crate::cluster_api::ClusterApi;
@@ -145,6 +146,11 @@ impl RecorderHandle {
     /// A live view of the board for those who keep asking.
     pub fn live_board(&self) -> Arc<Board> {
         self.board.clone()
+    }
+
+    /// The way in for records of Proreus itself.
+    pub fn appender(&self) -> Appender {
+        Appender::new(self.queue.clone(), self.clock.clone())
     }
 
     /// The last durable position, as it moves.

@@ -88,6 +88,14 @@ pub(crate) struct Chosen {
     pub(crate) namespaces: NamespaceChoice,
 }
 
+impl Chosen {
+    /// The same type in one namespace only.
+    pub(crate) fn within(&self, namespace: &Namespace) -> Self {
+        let namespaces = NamespaceChoice { include: BTreeSet::from([namespace.clone()]), exclude: BTreeSet::new() };
+        Self { namespaces, ..self.clone() }
+    }
+}
+
 /// Namespaces that are watched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NamespaceChoice {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use proreus_model::{Clock, Mark, MarkKind, Record, Seq, WatchScope};
+use proreus_model::{Clock, Mark, MarkKind, Record, Seq, SeqRange, WatchScope};
 use proreus_store::{Appended, Batch, Checkpoint, Journal, StoreError, WriterEpoch};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::RecordError;
 use crate::board::Board;
@@ -83,17 +83,25 @@ impl Writer {
             let is_over = taken.is_none();
             let mut entries = taken.unwrap_or_default();
             let mut records = self.step_mark(&mut pending);
+            let (mut cursors, mut owners) = (Vec::new(), Vec::new());
             for entry in &mut entries {
                 records.extend(entry.record.take());
                 if let Some(checkpoint) = entry.checkpoint.take() {
                     pending.checkpoints.insert(checkpoint.scope.clone(), checkpoint);
                 }
+                if let Some(own) = entry.own.take() {
+                    owners.push((records.len(), own.records.len(), own.appended));
+                    records.extend(own.records);
+                    cursors.extend(own.cursors);
+                }
             }
             let is_due = !pending.checkpoints.is_empty() && (is_over || pending.committed_at.elapsed() >= CHECKPOINT_INTERVAL);
-            if !records.is_empty() || is_due {
+            if !records.is_empty() || !cursors.is_empty() || is_due {
                 let checkpoints = std::mem::take(&mut pending.checkpoints).into_values().collect();
-                self.commit(Batch { records, checkpoints, cursors: Vec::new() }, &mut pending).await?;
+                let appended = self.commit(Batch { records, checkpoints, cursors }, &mut pending).await?;
+                tell(owners, appended);
             }
+            self.queue.written();
             self.settle(entries);
             if is_over {
                 return Ok(());
@@ -114,22 +122,24 @@ impl Writer {
             return Vec::new();
         }
         tracing::warn!(seconds = back.as_secs(), "the wall clock went back");
-        vec![Record::Mark(Mark {
+        let mut marks = vec![Record::Mark(Mark {
             seq: Seq(0),
             recorded_at: newest,
             kind: MarkKind::ClockStepped,
             scope: WatchScope::default(),
             reason: format!("the wall clock went back by {} s", back.as_secs()),
             detail: serde_json::json!({ "clock": now.to_string(), "lastRecordedAt": newest.to_string() }),
-        })]
+        })];
+        self.queue.hold(&mut marks);
+        marks
     }
 
-    async fn commit(&self, batch: Batch, pending: &mut Pending) -> Result<(), RecordError> {
+    async fn commit(&self, batch: Batch, pending: &mut Pending) -> Result<Appended, RecordError> {
         let oldest = batch.records.iter().map(Record::recorded_at).min();
         let newest = batch.records.iter().map(Record::recorded_at).max();
         let count = batch.records.len() as u64;
         let started = Instant::now();
-        let paused = self.append(batch).await?;
+        let (appended, paused) = self.append(batch).await?;
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         pending.newest = pending.newest.max(newest);
         pending.committed_at = Instant::now();
@@ -151,14 +161,15 @@ impl Writer {
                 reason: format!("recording was paused: {reason}"),
                 detail: serde_json::json!({ "cause": "paused", "from": since.to_string(), "to": now.to_string() }),
             };
-            let batch = Batch { records: vec![Record::Mark(mark)], ..Batch::default() };
-            self.append(batch).await?;
+            let mut records = vec![Record::Mark(mark)];
+            self.queue.hold(&mut records);
+            self.append(Batch { records, ..Batch::default() }).await?;
         }
-        Ok(())
+        Ok(appended)
     }
 
-    /// Appends, however long it takes. Gives the time and reason of a pause that is over.
-    async fn append(&self, mut batch: Batch) -> Result<Option<(Timestamp, String)>, RecordError> {
+    /// Appends, however long it takes. Gives the positions, and the time and reason of a pause that is over.
+    async fn append(&self, mut batch: Batch) -> Result<(Appended, Option<(Timestamp, String)>), RecordError> {
         let mut paused: Option<(Timestamp, String)> = None;
         let mut engine_tries = 0;
         let mut closing_since: Option<Instant> = None;
@@ -172,7 +183,7 @@ impl Writer {
                         tracing::info!("recording goes on");
                         self.board.writer(|writer| writer.paused = None);
                     }
-                    return Ok(paused);
+                    return Ok((appended, paused));
                 }
                 Err(error) => error,
             };
@@ -224,5 +235,16 @@ impl Writer {
             writer.queue_entries = count as u64;
             writer.queue_bytes = bytes as u64;
         });
+    }
+}
+
+/// Tells those who appended records of their own which positions these got.
+fn tell(owners: Vec<(usize, usize, oneshot::Sender<Appended>)>, appended: Appended) {
+    for (from, count, told) in owners {
+        let range = appended.range.filter(|_| count > 0).map(|range| {
+            let first = range.first.0 + from as u64;
+            SeqRange { first: Seq(first), last: Seq(first + count as u64 - 1) }
+        });
+        let _nobody_waits = told.send(Appended { range, ..appended });
     }
 }

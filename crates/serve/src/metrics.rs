@@ -17,6 +17,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use proreus_app::Application;
+use proreus_app::emission::EndpointFigures;
 use proreus_app::status::{RecordingStatus, WatchState, WatchStatus};
 
 /// Media type of the OpenMetrics text format.
@@ -85,6 +86,7 @@ impl Collector for Live {
         recording(&mut encoder, &status)?;
         watches(&mut encoder, &status)?;
         lag(&mut encoder, &status)?;
+        emission(&mut encoder, &self.app)?;
         self.journal(&mut encoder)
     }
 }
@@ -175,6 +177,31 @@ fn lag(encoder: &mut DescriptorEncoder<'_>, status: &RecordingStatus) -> Result<
     let help = "Time from the arrival of an event to its durability";
     let mut histogram = encoder.encode_descriptor("recording_lag_seconds", help, None, MetricType::Histogram)?;
     histogram.encode_histogram::<Labels>(lag.sum.as_secs_f64(), lag.count, &buckets, None)
+}
+
+/// Figures of telling others of incidents, by the name of the endpoint; none where nobody is told.
+fn emission(encoder: &mut DescriptorEncoder<'_>, app: &Application) -> Result<(), fmt::Error> {
+    let all = app.emission.figures();
+    if all.is_empty() {
+        return Ok(());
+    }
+    let now = app.clock.now();
+    let lag =
+        |figures: &EndpointFigures| figures.waiting_since.map_or(0, |since| now.duration_since(since).as_secs().max(0).unsigned_abs());
+    let each = |value: &dyn Fn(&EndpointFigures) -> u64| -> Vec<(Labels, u64)> {
+        all.iter().map(|(name, figures)| (vec![("endpoint", name.clone())], value(figures))).collect()
+    };
+    counters(encoder, "emission_delivered", "Notices of incidents that arrived", each(&|figures| figures.delivered))?;
+    counters(encoder, "emission_failures", "Requests to tell of incidents that failed", each(&|figures| figures.failed))?;
+    counters(encoder, "emission_given_up", "Notices of incidents that are told to nobody", each(&|figures| figures.given_up))?;
+    gauges(encoder, "emission_waiting", "Notices of incidents that wait or are on their way", each(&|figures| figures.waiting))?;
+    gauges(encoder, "emission_lag_seconds", "How long the oldest of the notices that wait has been waiting", each(&lag))?;
+    gauges(
+        encoder,
+        "emission_trouble",
+        "1 while an endpoint does not take what it is told",
+        each(&|figures| u64::from(figures.trouble.is_some())),
+    )
 }
 
 impl Live {

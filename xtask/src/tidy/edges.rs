@@ -9,7 +9,7 @@ use super::complaint::Complaint;
 use super::members::Member;
 
 /// The arrows, from the brains up to the binary: a crate and the crates it may name.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("observe", &["model"]),
     ("doctor", &["model", "observe"]),
@@ -17,8 +17,12 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("scenario", &["model"]),
     ("store", &["model"]),
     ("record", &["model", "observe", "store"]),
+    // Sends what others decided to send, and needs no word of ours for it.
+    ("emit", &[]),
+    // The hands of active checks reach a cluster by the recorder's connection, and do what the doctor planned.
+    ("probe", &["model", "doctor", "record"]),
     ("playground", &["model"]),
-    ("app", &["model", "observe", "doctor", "scenario", "store", "record", "playground"]),
+    ("app", &["model", "observe", "doctor", "scenario", "store", "record", "emit", "probe", "playground"]),
     ("api", &["model", "observe", "app"]),
     ("serve", &["model", "api", "app"]),
     // `serve` is a verb of the command line, and the verb starts the host.
@@ -40,7 +44,7 @@ const PURE: [&str; 3] = ["model", "observe", "doctor"];
 const KEPT: [(&str, &[&str]); 9] = [
     ("rusqlite", &["store"]),
     ("zstd", &["store"]),
-    ("kube", &["record"]),
+    ("kube", &["record", "probe"]),
     ("k8s-openapi", &["record"]),
     ("axum", &["serve", "playground"]),
     ("utoipa", &["api", "serve"]),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ConfigError, MonitorSection};
+use super::{ConfigError, EmitSection, MonitorSection};
 
 /// Every key of the file. All are optional.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -31,6 +31,8 @@ pub struct FileConfig {
     pub record: RecordSection,
     /// How patient monitors are, and how many may listen.
     pub monitor: MonitorSection,
+    /// Who is told of incidents.
+    pub emit: EmitSection,
     /// Upper bound of the older endpoints' `limit`.
     pub max_query_limit: Option<usize>,
     /// The older service's list: exactly these types are recorded.

@@ -3,11 +3,13 @@
 //!
 //! Pure but for `read_file`: the environment and the flags are arguments.
 
+mod emit;
 mod file;
 mod monitor;
 mod quantity;
 mod settings;
 
+pub use emit::{EmitSection, EmitSettings, EndpointEntry, EndpointSettings, EndpointType, Receiver};
 pub use file::{ClusterEntry, FileConfig, ResourceEntry, parse_file};
 pub use monitor::{MonitorSection, MonitorSettings};
 pub use quantity::parse_bytes;

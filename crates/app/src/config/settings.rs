@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::emit::{EmitSettings, resolve_emit};
 use super::file::{ClusterEntry, FileConfig, ResourceEntry};
 use super::monitor::{MonitorSettings, resolve_monitor};
 use super::{ConfigError, parse_bytes};
@@ -143,6 +144,8 @@ pub struct Settings {
     pub record: RecordSelection,
     /// How patient monitors are, and how many may listen.
     pub monitor: MonitorSettings,
+    /// Who is told of incidents.
+    pub emit: EmitSettings,
     /// Upper bound of the older endpoints' `limit`.
     pub max_query_limit: usize,
 }
@@ -192,6 +195,7 @@ pub fn resolve(file: Option<(&str, FileConfig)>, env: &Overrides, flags: &Overri
         tls: resolve_tls(cert, key)?,
         monitor: resolve_monitor(&file_name, &file.monitor)?,
         max_query_limit: resolve_query_limit(&file_name, file.max_query_limit)?,
+        emit: resolve_emit(&file_name, file.emit.clone())?,
         record: resolve_record(file),
     })
 }

@@ -58,13 +58,34 @@ const GROUPS: [&str; 18] = [
     "storage.k8s.io",
 ];
 
+/// Whether Events are written on the objects that incidents are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventAccess {
+    /// Nothing is ever written into the cluster.
+    None,
+    /// Events are made and brought up to date; nothing else is.
+    Written,
+}
+
 const ROLE: &str = include_str!("templates/role.yaml");
 const EVERYTHING: &str = include_str!("templates/rules-everything.yaml");
 const WITHOUT_SECRETS: &str = include_str!("templates/rules-without-secrets.yaml");
 
 /// The ClusterRole as a template of its own, with the rules in place.
-pub(super) fn cluster_role(secrets: &SecretAccess) -> String {
-    ROLE.replace("${recorded}", &recorded(secrets))
+pub(super) fn cluster_role(secrets: &SecretAccess, events: EventAccess) -> String {
+    let written = match events {
+        EventAccess::None => "",
+        EventAccess::Written => EVENTS,
+    };
+    ROLE.replace("${recorded}", &recorded(secrets)).replace("${events}", written)
+}
+
+/// The lines of the configuration that switch Events on; empty when they are off.
+pub(super) fn emit_keys(events: EventAccess) -> &'static str {
+    match events {
+        EventAccess::None => "",
+        EventAccess::Written => EMIT,
+    }
 }
 
 /// The lines of the configuration under `record`; empty when there is nothing to say.
@@ -77,6 +98,8 @@ pub(super) fn record_keys(options: &ManifestOptions) -> String {
     if excluded.is_empty() && key.is_empty() { String::new() } else { format!("\n    record:{excluded}{key}") }
 }
 
+const EVENTS: &str = include_str!("templates/rules-events.yaml");
+const EMIT: &str = "\n    emit:\n      endpoints:\n        - name: kubernetes-events\n          type: kubernetesEvents";
 const EXCLUDED: &str = "\n      # The role does not allow them either; without this line their watch would be reported as stale.\n      excludeKinds: [secrets]";
 const KEY: &str = "\n      redactionKeyFile: /etc/proreus/redaction/redaction.key";
 

@@ -22,6 +22,7 @@ fn options() -> ManifestOptions {
         redaction_key: None,
         token: Some(BearerToken::from_bytes([0x5a; 32])),
         secrets: SecretAccess::Recorded,
+        events: EventAccess::None,
     }
 }
 
@@ -110,6 +111,21 @@ fn never_asks_for_more_than_reading() {
             }
         }
     }
+}
+
+#[test]
+fn asks_for_writing_events_and_nothing_else_when_they_are_switched_on() {
+    let rules = |options: &ManifestOptions| {
+        let documents = documents(options);
+        document(&documents, "ClusterRole")["rules"].as_array().expect("rules").clone()
+    };
+    let on = ManifestOptions { events: EventAccess::Written, ..options() };
+    let more: Vec<Value> = rules(&on).into_iter().filter(|rule| !rules(&options()).contains(rule)).collect();
+    assert_eq!(more, [serde_json::json!({ "apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"] })]);
+    assert_eq!(rules(&on).len(), rules(&options()).len() + 1);
+    assert_eq!(settings(&options()).emit, config::EmitSettings::default());
+    let endpoints: Vec<config::Receiver> = settings(&on).emit.endpoints.into_iter().map(|endpoint| endpoint.receiver).collect();
+    assert_eq!(endpoints, [config::Receiver::KubernetesEvents]);
 }
 
 #[test]

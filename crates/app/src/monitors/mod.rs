@@ -7,6 +7,7 @@
 mod board;
 mod following;
 mod judged;
+pub(crate) mod lessons;
 mod listing;
 mod options;
 mod position;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use proreus_model::{Access, Clock};
+use proreus_record::Appender;
 use tokio::time::Instant;
 
 pub use judged::MonitorUpdate;
@@ -78,8 +80,8 @@ pub struct MonitorInputs {
 pub enum Passing {
     /// To the last record only: somebody else writes, or nobody.
     WithRecords,
-    /// To what the writer of this process says.
-    Settled(Arc<dyn Fn(jiff::Timestamp) -> jiff::Timestamp + Send + Sync>),
+    /// To what the writer of this process says; what finished deployments took is kept through it.
+    Written(Appender),
 }
 
 impl MonitorInputs {
@@ -233,7 +235,7 @@ impl Monitors {
     fn passed(&self) -> Option<jiff::Timestamp> {
         match &self.inputs.passing {
             Passing::WithRecords => None,
-            Passing::Settled(settled) => Some(settled(self.inputs.clock.now())),
+            Passing::Written(appender) => Some(appender.settled_until(self.inputs.clock.now())),
         }
     }
 

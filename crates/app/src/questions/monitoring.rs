@@ -15,7 +15,7 @@ use proreus_store::{BodyDetail, ReadQuery};
 
 use super::{MAX_PAGE_LIMIT, Questions};
 use crate::AppError;
-use crate::monitors::Position;
+use crate::monitors::{Position, lessons};
 
 /// Objects or records read at once: their bodies are held until they are folded.
 const PORTION: usize = 200;
@@ -55,7 +55,8 @@ impl Questions {
             position: Position::default(),
             lessons: Vec::new(),
         };
-        let before = monitoring.begin()?;
+        let kept = lessons::kept(self.journal().as_ref())?;
+        let before = monitoring.begin(kept)?;
         Ok((monitoring, before))
     }
 }
@@ -136,7 +137,7 @@ impl Monitoring {
 
     /// What is known from before the oldest record: the objects that were alive then. Of what was told then only the newest counts, one for
     /// each cluster, so that whoever asks learns where it stands.
-    fn begin(&mut self) -> Result<Vec<Told>, AppError> {
+    fn begin(&mut self, kept: Vec<(Position, Lesson)>) -> Result<Vec<Told>, AppError> {
         let journal = self.questions.journal().clone();
         let Some(oldest) = journal.oldest()?.filter(|oldest| oldest.seq > Seq(1)) else { return Ok(Vec::new()) };
         let at = Seq(oldest.seq.0 - 1);
@@ -161,7 +162,9 @@ impl Monitoring {
         self.place(effects, &mut told);
         let newest: BTreeMap<Target, Progress> = told.into_iter().map(|told| (told.progress.target(), told.progress)).collect();
         (self.after, self.position) = (at, Position { seq: at, ordinal: 0 });
-        self.lessons.clear();
+        // What was learned from the records that are kept is learned again from them.
+        self.lessons = kept.into_iter().filter(|(position, _)| position.seq <= at).collect();
+        self.phases.remember(self.lessons.iter().map(|(_, lesson)| lesson.clone()));
         Ok(newest.into_values().map(|progress| Told { position: self.next_position(), progress }).collect())
     }
 

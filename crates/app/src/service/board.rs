@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use proreus_model::{ClusterId, Group, Resource, WatchScope};
-use proreus_record::{BoardSnapshot, ClusterStatus, RecordError, RecorderHandle, RecorderSettings, WatchCondition};
+use proreus_record::{Appender, BoardSnapshot, ClusterStatus, RecordError, RecorderHandle, RecorderSettings, WatchCondition};
 
 use crate::status::{Histogram, RecordingBoard, RecordingStatus, WatchState, WatchStatus};
 
@@ -11,11 +11,18 @@ use crate::status::{Histogram, RecordingBoard, RecordingStatus, WatchState, Watc
 pub struct Recording {
     handle: Mutex<Option<RecorderHandle>>,
     last: Mutex<BoardSnapshot>,
+    appender: Appender,
 }
 
 impl Recording {
     pub(super) fn new(handle: RecorderHandle) -> Self {
-        Self { handle: Mutex::new(Some(handle)), last: Mutex::new(BoardSnapshot::default()) }
+        let appender = handle.appender();
+        Self { handle: Mutex::new(Some(handle)), last: Mutex::new(BoardSnapshot::default()), appender }
+    }
+
+    /// The way in for records of Proreus itself: incidents, plans, deliveries, and how far whoever makes them has read.
+    pub fn appender(&self) -> Appender {
+        self.appender.clone()
     }
 
     fn handle(&self) -> MutexGuard<'_, Option<RecorderHandle>> {

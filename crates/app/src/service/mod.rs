@@ -3,6 +3,7 @@
 //! Not here: HTTP (that is `serve`) and signals (that is `cli`). Invariant: after `shutdown` everything that was taken in is durable.
 
 mod board;
+mod emission;
 mod housekeeping;
 mod reload;
 mod selection;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{Authenticator, TokenFile};
 use crate::application::Application;
 use crate::config::{AuthSettings, ConfigError, Settings};
+use crate::emission::Emission;
 use crate::monitors::{MonitorInputs, Monitors, Passing};
 use crate::questions::Questions;
 
@@ -96,6 +98,7 @@ pub struct ServiceInputs {
 pub struct Service {
     application: Arc<Application>,
     recording: Arc<Recording>,
+    emission: Emission,
     journal: Arc<SqliteJournal>,
     ending: CancellationToken,
     housekeeping: std::thread::JoinHandle<()>,
@@ -151,24 +154,28 @@ impl Service {
         let redactor = Redactor::new(Arc::new(key), redaction_settings(&settings.record));
         let wanted = recorder_settings(&settings.record, &recorder)?;
         let as_trait: Arc<dyn Journal> = journal.clone();
+        let writable = clusters.clone();
         let handle =
             Recorder::start(RecorderInputs { journal: as_trait.clone(), clock: clock.clone(), redactor, clusters, settings: wanted })
                 .await?;
         let watermark = handle.watermark();
         let recording = Arc::new(Recording::new(handle));
-        let questions = Questions::new(as_trait);
+        let questions = Questions::new(as_trait.clone());
         let monitors = Arc::new(Monitors::new(MonitorInputs {
             questions: questions.clone(),
             clock: clock.clone(),
             options: settings.monitor.phases.clone(),
             limits: settings.monitor.limits.clone(),
-            passing: Passing::WithRecords,
+            passing: Passing::Written(recording.appender()),
         }));
+        let told = emission::Told { journal: as_trait.clone(), clock: clock.clone(), clusters: writable, settings: settings.emit.clone() };
+        let emission = told.start(&recording, watermark.clone());
         let application = Arc::new(Application {
             questions,
             door,
             clock: clock.clone(),
             board: recording.clone(),
+            emission: emission.board(),
             watermark: watermark.clone(),
             monitors: monitors.clone(),
             max_query_limit: settings.max_query_limit,
@@ -184,9 +191,10 @@ impl Service {
             source: config,
             defaults: recorder,
             retention,
+            emission: emission.reconfigure(),
             ending: ending.clone(),
         }));
-        Ok(Self { application, recording, journal, ending, housekeeping, following, monitoring })
+        Ok(Self { application, recording, emission, journal, ending, housekeeping, following, monitoring })
     }
 
     /// What the interfaces ask.
@@ -215,6 +223,7 @@ impl Service {
     /// What was taken in could not be written.
     pub async fn shutdown(self) -> Result<(), ServiceError> {
         self.ending.cancel();
+        self.emission.end().await;
         let outcome = self.recording.shutdown().await;
         self.following.abort();
         self.monitoring.abort();

@@ -1,4 +1,5 @@
-//! Follows the configuration file and puts in force what can be changed without a restart: what is recorded, noise, retention.
+//! Follows the configuration file and puts in force what can be changed without a restart: what is recorded, noise, retention,
+//! who is told of incidents.
 //!
 //! A file that will not do changes nothing and is told once.
 
@@ -9,13 +10,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use proreus_record::RecorderSettings;
 use proreus_store::RetentionPolicy;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::board::Recording;
 use super::housekeeping::policy_of;
 use super::selection::recorder_settings;
 use crate::application::Application;
-use crate::config::{ConfigError, Overrides, Settings, parse_file, resolve};
+use crate::config::{ConfigError, EmitSettings, Overrides, Settings, parse_file, resolve};
 
 /// Between two looks at the file: a mounted ConfigMap changes within a minute anyway.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -52,6 +54,7 @@ pub(super) struct Following {
     pub(super) source: Option<ConfigSource>,
     pub(super) defaults: RecorderSettings,
     pub(super) retention: Arc<ArcSwap<RetentionPolicy>>,
+    pub(super) emission: watch::Sender<EmitSettings>,
     pub(super) ending: CancellationToken,
 }
 
@@ -83,6 +86,7 @@ async fn put_in_force(following: &Following, read: &Result<Settings, ConfigError
         Ok((settings, recorder)) => {
             following.retention.store(Arc::new(policy_of(settings)));
             following.recording.reconfigure(recorder).await;
+            following.emission.send_if_modified(|former| std::mem::replace(former, settings.emit.clone()) != settings.emit);
             tracing::info!("the changed configuration is in force; listen, tls, auth, clusters, dataDir and redaction need a restart");
         }
         Err(error) => tracing::warn!(%error, hint = error.hint, "the changed configuration will not do; the former one stays in force"),

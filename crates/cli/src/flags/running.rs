@@ -145,6 +145,9 @@ pub(crate) struct ManifestsFlags {
     /// With --without-secrets: API group of custom resources to record, such as example.com; repeat for several
     #[arg(long, value_name = "GROUP", requires = "without_secrets")]
     pub(crate) custom_group: Vec<String>,
+    /// Write Events on the objects that incidents are about, and give the permission for that
+    #[arg(long)]
+    pub(crate) emit_events: bool,
     /// Secret whose key `redaction.key` holds 32 bytes, to go on with after a restore [default: a key made in the volume]
     #[arg(long, value_name = "SECRET")]
     pub(crate) redaction_key_secret: Option<String>,

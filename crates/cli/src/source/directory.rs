@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use proreus_api::{Change, Cluster, Diff, ObjectAtTime};
+use proreus_api::{Change, Cluster, Diff, MonitorUpdate, ObjectAtTime};
+use proreus_app::monitors::MonitorCursor;
 use proreus_app::questions::{
     ChangesQuestion, HistoryQuestion, Monitoring, ObjectQuestion, ObjectRef, PhaseOptions, RecordView, StateCursor, StateQuestion, Told,
 };
@@ -40,6 +41,12 @@ impl Directory {
     /// The questions behind it.
     pub(crate) fn questions(&self) -> &Questions {
         &self.questions
+    }
+
+    /// An update as a server would give it.
+    pub(crate) fn update(&self, told: Told) -> MonitorUpdate {
+        let cursor = MonitorCursor { journal: self.questions.journal().id(), position: told.position };
+        proreus_app::monitors::MonitorUpdate { cursor, progress: told.progress, is_related_hidden: false }.into()
     }
 
     /// The cluster that a name or an id stands for.

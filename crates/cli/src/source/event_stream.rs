@@ -1,6 +1,8 @@
-//! Server-sent events, as far as the stream of changes needs them: `event`, `data`, comments as heartbeats.
+//! Server-sent events, as far as the streams of changes and of monitors need them: `event`, `data`, comments as heartbeats.
 
-use proreus_api::{Change, Mark, Problem, read_json};
+use std::collections::VecDeque;
+
+use proreus_api::{Change, Mark, MonitorUpdate, Problem, read_json};
 use reqwest::Response;
 
 use super::Entry;
@@ -9,10 +11,11 @@ use crate::failure::Failure;
 /// Longest event taken: an object of 3 MB with room for its fields. More without an end is no stream of ours.
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
-/// A stream of records.
+/// A stream of records, or of updates.
 pub(crate) struct EventStream {
     response: Response,
     parser: Parser,
+    waiting: VecDeque<Event>,
 }
 
 /// Cuts bytes into events.
@@ -34,25 +37,46 @@ pub(crate) struct Event {
 impl EventStream {
     /// Over a response that began.
     pub(super) fn new(response: Response) -> Self {
-        Self { response, parser: Parser::default() }
+        Self { response, parser: Parser::default(), waiting: VecDeque::new() }
     }
 
     /// The next records, at least one; `None` when the server ended the stream.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Entry>>, Failure> {
         loop {
-            let chunk = self.response.chunk().await.map_err(|error| broken(&error.to_string()))?;
-            let Some(chunk) = chunk else { return Ok(None) };
+            let Some(events) = self.events().await? else { return Ok(None) };
             let mut entries = Vec::new();
-            for event in self.parser.feed(&chunk) {
+            for event in events {
                 entries.extend(entry(&event)?);
-            }
-            if self.parser.pending() > MAX_EVENT_BYTES {
-                return Err(broken("an event has no end"));
             }
             if !entries.is_empty() {
                 return Ok(Some(entries));
             }
         }
+    }
+
+    /// The next update of a monitor; `None` when the server ended the stream. Dropping the future loses nothing.
+    pub(crate) async fn update(&mut self) -> Result<Option<MonitorUpdate>, Failure> {
+        loop {
+            while let Some(event) = self.waiting.pop_front() {
+                match event.name.as_str() {
+                    "update" | "notice" => return read_json(&event.data).map(Some).map_err(|error| broken(&error.to_string())),
+                    "problem" => return Err(problem(&event)),
+                    _ => {}
+                }
+            }
+            let Some(events) = self.events().await? else { return Ok(None) };
+            self.waiting.extend(events);
+        }
+    }
+
+    async fn events(&mut self) -> Result<Option<Vec<Event>>, Failure> {
+        let chunk = self.response.chunk().await.map_err(|error| broken(&error.to_string()))?;
+        let Some(chunk) = chunk else { return Ok(None) };
+        let events = self.parser.feed(&chunk);
+        if self.parser.pending() > MAX_EVENT_BYTES {
+            return Err(broken("an event has no end"));
+        }
+        Ok(Some(events))
     }
 }
 
@@ -108,18 +132,20 @@ fn entry(event: &Event) -> Result<Option<Entry>, Failure> {
     let entry = match event.name.as_str() {
         "change" | "" | "message" => read_json::<Change>(&event.data).map(|change| Some(Entry::Change(Box::new(change)))),
         "mark" => read_json::<Mark>(&event.data).map(|mark| Some(Entry::Mark(mark))),
-        "problem" => {
-            let problem: Result<Problem, _> = read_json(&event.data);
-            return Err(broken(&problem.map_or_else(|_| String::from_utf8_lossy(&event.data).into_owned(), |problem| problem.detail)));
-        }
+        "problem" => return Err(problem(event)),
         _ => Ok(None),
     };
     entry.map_err(|error| broken(&error.to_string()))
 }
 
+fn problem(event: &Event) -> Failure {
+    let problem: Result<Problem, _> = read_json(&event.data);
+    broken(&problem.map_or_else(|_| String::from_utf8_lossy(&event.data).into_owned(), |problem| problem.detail))
+}
+
 fn broken(reason: &str) -> Failure {
     Failure::Unreachable {
-        step: "the stream of changes broke".to_owned(),
+        step: "the stream broke".to_owned(),
         reason: reason.to_owned(),
         hint: "start again with --since the last time that was shown".to_owned(),
     }

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use proreus_api::{Change, ChangePage, Cluster, ClusterPage, Diff, MarkPage, ObjectAtTime, Problem, StatePage, read_json};
+use proreus_api::{Change, ChangePage, Cluster, ClusterPage, Diff, MarkPage, MonitorLog, ObjectAtTime, Problem, StatePage, read_json};
+use proreus_app::monitors::MAX_TIMEOUT;
 use proreus_app::questions::Selection;
 use reqwest::{Client, Response, Url};
 use serde::de::DeserializeOwned;
@@ -124,6 +125,36 @@ impl Server {
         pairs.push(("marks", (ask.marks && marks_can_match(&ask.selection)).to_string()));
         let response = self.send(&["changes", "stream"], &pairs).await?;
         Ok(EventStream::new(response))
+    }
+
+    /// A page of a monitor's log after a cursor, and how it stands now.
+    pub(crate) async fn monitor(
+        &self,
+        namespace: &str,
+        name: &str,
+        cluster: Option<&str>,
+        cursor: Option<&str>,
+    ) -> Result<MonitorLog, Failure> {
+        let words = [("cluster", cluster), ("cursor", cursor)];
+        let pairs = words.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned()))).collect();
+        self.get(&["monitors", namespace, name], &pairs).await
+    }
+
+    /// A monitor's updates after a cursor, as they are told.
+    pub(crate) async fn monitor_stream(
+        &self,
+        namespace: &str,
+        name: &str,
+        cluster: Option<&str>,
+        cursor: Option<&str>,
+        timeout_seconds: u64,
+        is_awaited: bool,
+    ) -> Result<EventStream, Failure> {
+        let words = [("cluster", cluster), ("cursor", cursor)];
+        let mut pairs: Pairs = words.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned()))).collect();
+        pairs.push(("timeout", timeout_seconds.min(MAX_TIMEOUT.as_secs()).to_string()));
+        pairs.push(("await", is_awaited.to_string()));
+        Ok(EventStream::new(self.send(&["monitors", namespace, name, "stream"], &pairs).await?))
     }
 
     pub(super) async fn history(&self, ask: &HistoryAsk, cursor: Option<&str>, limit: u64) -> Result<RecordsPage, Failure> {

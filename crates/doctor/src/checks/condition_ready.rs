@@ -26,6 +26,8 @@ pub(super) const CHECK: Check = Check {
 
 /// Conditions that are good when they are `True`, the one that explains most first.
 const GOOD: [&str; 4] = ["Synced", "Ready", "Available", "Healthy"];
+/// Conditions that are bad when they are `True`.
+const BAD: [&str; 2] = ["Degraded", "Failed"];
 /// Reasons for which something is not ready on purpose.
 const ON_PURPOSE: [&str; 9] =
     ["Completed", "Disabled", "Hibernated", "Inactive", "Paused", "ScaledToZero", "Stopped", "Succeeded", "Suspended"];
@@ -78,6 +80,15 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
             }
             other => doubt = Some(format!("its {of} condition is {other}")),
         }
+    }
+    for of in BAD {
+        let Some(condition) = object.condition(of)?.filter(Condition::is_true) else { continue };
+        if joins::is_outdated(object, &condition)? {
+            doubt = Some(format!("its {of} condition speaks of an older specification"));
+            continue;
+        }
+        let text = format!("its condition {of} is True{}", words(&condition));
+        return Ok(vec![subject.finding("ConditionNotMet", text, subject.since(condition.since)).part(of)]);
     }
     doubt.map_or(Ok(Vec::new()), unknown)
 }

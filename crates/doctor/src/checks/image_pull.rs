@@ -19,7 +19,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 30,
     remediation: "read the message of the registry, then correct the image reference, the pull secret or the way to the registry",
     kinds: &[KindRef::POD],
-    reasons: &["ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable"],
+    reasons: &["ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"],
     examine,
     ..Check::BASE
 };
@@ -48,6 +48,11 @@ const CLASSES: &[Class] = &[
             "failed to verify certificate",
         ],
         remedy: "the nodes do not trust the registry's certificate: install its authority on every node, or give it a certificate for this host name",
+    },
+    Class {
+        name: "Signature",
+        words: &["signature validation failed", "no valid signature", "signaturevalidationfailed"],
+        remedy: "the node's policy refuses the image for its signature: sign it, or correct the policy",
     },
     Class {
         name: "RateLimit",
@@ -130,6 +135,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
             "InvalidImageName" => "InvalidImageName",
             "ImageInspectError" => "ImageInspectError",
             "RegistryUnavailable" => "RegistryUnavailable",
+            "SignatureValidationFailed" => "SignatureValidationFailed",
             _ => continue,
         };
         found.push(tell(subject, &container, reason, message)?);
@@ -141,7 +147,7 @@ fn tell(subject: &Subject<'_>, container: &Container<'_>, reason: &'static str, 
     let pod = subject.object;
     let image = image_of(subject, container)?;
     let (failure, shown_by) = last_failure(subject, container.name, message);
-    let class = classify(reason, &failure);
+    let class = classify(reason, &failure, &image);
     let name = class.map_or(UNKNOWN_CLASS, |class| class.name);
     // The scheduler's word is the moment at which pulling began.
     let since = pod.condition("PodScheduled")?.and_then(|condition| condition.since).or_else(|| pod.created_at());
@@ -190,11 +196,39 @@ fn last_failure(subject: &Subject<'_>, container: &str, message: &str) -> (Strin
     }
 }
 
-fn classify(reason: &str, failure: &str) -> Option<&'static Class> {
-    let text = failure.to_ascii_lowercase();
-    let fallback = if reason == "RegistryUnavailable" { Some("Network") } else { None };
-    let by_words = CLASSES.iter().find(|class| class.words.iter().any(|word| text.contains(word)));
+/// The class of what a registry or a runtime said.
+pub(crate) fn class_name(failure: &str, image: &str) -> &'static str {
+    classify("", failure, image).map_or(UNKNOWN_CLASS, |class| class.name)
+}
+
+fn classify(reason: &str, failure: &str, image: &str) -> Option<&'static Class> {
+    // What the image is called says nothing: one may be named `forbidden-web:1.401`.
+    let repository = image.split('@').next().unwrap_or(image);
+    let repository = repository.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(repository, |(path, _)| path);
+    let text = [image, repository].iter().fold(failure.to_ascii_lowercase(), |text, name| match name.is_empty() {
+        true => text,
+        false => text.replace(&name.to_ascii_lowercase(), "image"),
+    });
+    let fallback = match reason {
+        "RegistryUnavailable" => Some("Network"),
+        "SignatureValidationFailed" => Some("Signature"),
+        _ => None,
+    };
+    let by_words = CLASSES.iter().find(|class| class.words.iter().any(|word| says(&text, word)));
     by_words.or_else(|| CLASSES.iter().find(|class| Some(class.name) == fallback))
+}
+
+/// Whether a text says something; a status code must stand by itself, for digests and tags hold any digits.
+fn says(text: &str, word: &str) -> bool {
+    if !word.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.contains(word);
+    }
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | ':' | '-' | '_' | '/' | '@');
+    let ends = |rest: &str| !rest.trim_start_matches([':', '.', ',']).starts_with(is_part);
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + word.len()..).unwrap_or_default());
+        !before.ends_with(is_part) && ends(after)
+    })
 }
 
 /// The registry host of an image reference: what stands before the first slash, if it looks like a host.
@@ -210,7 +244,8 @@ mod tests {
     use super::*;
 
     fn check(failure: &str, expected: &str) {
-        assert_eq!(classify("ImagePullBackOff", failure).map_or(UNKNOWN_CLASS, |class| class.name), expected, "{failure}");
+        let image = "r.example/forbidden/web:1.401";
+        assert_eq!(classify("ImagePullBackOff", failure, image).map_or(UNKNOWN_CLASS, |class| class.name), expected, "{failure}");
     }
 
     #[test]
@@ -225,6 +260,10 @@ mod tests {
         check("no matching manifest for linux/arm64 in the manifest list entries", "Platform");
         check("write /var/lib/containerd: no space left on device", "Disk");
         check("something new", "Other");
+        check("failed to resolve reference \"r.example/forbidden/web:1.401\": r.example/forbidden/web:1.401: not found", "NotFound");
+        check("unexpected status code [manifests 1.429]: 403 Forbidden", "Auth");
+        check("unexpected status from GET request: 429", "RateLimit");
+        check("failed to copy: httpReadSeeker: sha256:aa401bb: not found", "NotFound");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 1_800,
     remediation: "read the conditions of the machine and of its infrastructure object: quota, image, credentials, bootstrap",
     kinds: &[kinds::MACHINE],
-    reasons: &["MachineFailed", "MachineStuck", "MachineDeletionStuck", "MachineNodeUnhealthy"],
+    reasons: &["MachineFailed", "MachineStuck", "MachineDeletionStuck", "MachineNodeUnhealthy", "MachineNotReady"],
     examine,
     ..Check::BASE
 };
@@ -53,7 +53,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
                 let finding = subject.finding("MachineNodeUnhealthy", text, subject.since(node.since)).grace(NODE_GRACE_SECONDS);
                 return Ok(vec![finding.on_node(machine.text("/status/nodeRef/name")?)]);
             }
-            Ok(Vec::new())
+            not_ready(subject)
         }
         "Pending" | "Provisioning" | "Provisioned" => {
             let mut why = String::new();
@@ -68,4 +68,21 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         }
         other => unknown(format!("its phase is `{other}`")),
     }
+}
+
+/// A machine that came up once, and says of itself that it is not ready now.
+fn not_ready(subject: &Subject<'_>) -> Verdict {
+    let machine = subject.object;
+    // A machine that goes is not ready on purpose.
+    let is_running = machine.text("/status/phase")? == Some("Running");
+    for of in ["Ready", "Available"].into_iter().filter(|_| is_running) {
+        let Some(condition) = machine.condition(of)?.filter(|condition| condition.is_false()) else { continue };
+        if joins::is_outdated(machine, &condition)? {
+            return unknown(format!("its {of} condition speaks of an older specification"));
+        }
+        let text = format!("the machine runs, and is not {of} ({}){}", condition.reason, said(condition.message));
+        let finding = subject.finding("MachineNotReady", text, subject.since(condition.since)).grace(NODE_GRACE_SECONDS);
+        return Ok(vec![finding.on_node(machine.text("/status/nodeRef/name")?)]);
+    }
+    Ok(Vec::new())
 }

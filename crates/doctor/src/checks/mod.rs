@@ -91,6 +91,9 @@ mod volume_released;
 mod webhook_service;
 
 use crate::check::Check;
+use crate::probes;
+
+pub(crate) use image_pull::class_name as image_pull_class;
 
 /// Every check, in the order of the catalogue.
 pub const CHECKS: &[&Check] = &[
@@ -183,6 +186,12 @@ pub const CHECKS: &[&Check] = &[
     &machine::CHECK,
     &machine_replicas::CHECK,
     &machine_health_check::CHECK,
+    // What is learned by doing something; see `probes`.
+    &probes::API_HEALTH,
+    &probes::POD_ADMISSION,
+    &probes::SERVICE_ANSWERS,
+    &probes::INGRESS_ANSWERS,
+    &probes::POD_RUN,
 ];
 
 /// The check of that id.

@@ -62,7 +62,8 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let mut found = Vec::new();
     for (of, condition) in conditions {
         let Some(severity) = badness(of).filter(|_| condition.is_true()) else { continue };
-        let text = format!("{of} ({}){}", condition.reason, said(condition.message));
+        let reason = if condition.reason.is_empty() { String::new() } else { format!(" ({})", condition.reason) };
+        let text = format!("{of}{reason}{}", said(condition.message));
         found.push(
             subject.finding("NodeProblem", text, subject.since(condition.since)).severity(severity).part(of).on_node(Some(node.name())),
         );

@@ -4,7 +4,7 @@
 
 use proreus_observe::{EventFacts, KindRef};
 
-use super::reading::{self, last_warning, quoted};
+use super::reading::{self, last_warning, quoted, said};
 use crate::check::{Check, Severity, Subject, Threshold, Undecided, Verdict};
 use crate::finding::Finding;
 
@@ -31,6 +31,24 @@ const SANDBOX_REASONS: &[&str] = &["FailedCreatePodSandBox", "FailedCreatePodSan
 /// Waiting reasons that say nothing of a cause.
 const SILENT: [&str; 3] = ["", "ContainerCreating", "PodInitializing"];
 
+/// Waiting reasons that are the matter of other checks.
+const TOLD_ELSEWHERE: [&str; 14] = [
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImageInspectError",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "PostStartHookError",
+    "PreCreateHookError",
+    "PreStartHookError",
+    "RegistryUnavailable",
+    "RunContainerError",
+    "SignatureValidationFailed",
+];
+
 /// Looks at one pod.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let pod = subject.known()?;
@@ -46,7 +64,12 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let mut waits_for_init = None;
     for container in &containers {
         match container.waiting()? {
-            Some((reason, _)) if !SILENT.contains(&reason) => return Ok(Vec::new()),
+            Some((reason, _)) if TOLD_ELSEWHERE.contains(&reason) => return Ok(Vec::new()),
+            Some((reason, message)) if !SILENT.contains(&reason) => {
+                let text = format!("container `{}` waits for a reason that is not known here: {reason}{}", container.name, said(message));
+                let since = subject.since(reading::bound_since(pod)?);
+                return Ok(vec![subject.finding("PodPending", text, since).part(container.name).on_node(reading::node_of(pod)?)]);
+            }
             None if container.is_init && container.running_since()?.is_some() => waits_for_init = Some(container.name),
             _ => {}
         }

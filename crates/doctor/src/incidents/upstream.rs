@@ -2,14 +2,15 @@
 //!
 //! Pure and bounded. Status is left out: what matters here is what somebody wanted otherwise.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, FieldChange, ObjectId, Seq, Verb};
-use proreus_observe::{Observed, Snapshot, changed_fields};
+use proreus_observe::{KindRef, Observed, Snapshot, changed_fields};
 use serde_json::Value;
 
 use super::incident::Cause;
+use crate::check::Check;
 
 /// Changes remembered of one namespace; a rollout of a large chart makes some hundred.
 const CHANGES_LIMIT: usize = 512;
@@ -17,7 +18,7 @@ const CHANGES_LIMIT: usize = 512;
 const FIELDS_LIMIT: usize = 20;
 
 /// Kinds whose change can be what an incident comes from.
-const KINDS: [(&str, &str); 19] = [
+const KINDS: [(&str, &str); 27] = [
     ("apps", "Deployment"),
     ("apps", "StatefulSet"),
     ("apps", "DaemonSet"),
@@ -37,6 +38,14 @@ const KINDS: [(&str, &str); 19] = [
     ("policy", "PodDisruptionBudget"),
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+    ("networking.k8s.io", "IngressClass"),
+    ("storage.k8s.io", "StorageClass"),
+    ("", "PersistentVolume"),
+    ("gateway.networking.k8s.io", "GatewayClass"),
+    ("gateway.networking.k8s.io", "Gateway"),
+    ("cert-manager.io", "Issuer"),
+    ("cert-manager.io", "ClusterIssuer"),
+    ("rbac.authorization.k8s.io", "ClusterRole"),
 ];
 
 /// Metadata that changes by itself.
@@ -93,42 +102,73 @@ impl UpstreamChanges {
         }
     }
 
-    /// The last change before `before` of something that `owner` hangs on.
-    pub(super) fn before(
-        &self,
-        view: &Snapshot,
-        owner: &ObjectId,
-        node: Option<&str>,
-        before: Timestamp,
-        window: SignedDuration,
-    ) -> Option<Cause> {
+    /// The last change before `before` of something that the incident hangs on.
+    pub(super) fn before(&self, view: &Snapshot, about: &About<'_>, before: Timestamp, window: SignedDuration) -> Option<Cause> {
         let from = before.checked_sub(window).unwrap_or(Timestamp::MIN);
-        let template = view.get(owner).map(|owner| owner.body()).and_then(pod_spec);
+        let owner = about.owner;
+        let spec = view.get(owner).map(|owner| owner.body()).and_then(pod_spec);
         let own = (owner.cluster.to_string(), owner.namespace.to_string());
         let wide = (owner.cluster.to_string(), String::new());
         let places = [&own, &wide];
         let distinct = if own == wide { &places[..1] } else { &places[..] };
         let all = distinct.iter().filter_map(|place| self.places.get(*place)).flatten();
         let within = all.filter(|change| change.at >= from && change.at <= before);
-        let ranked = within.filter_map(|change| Some((rank(change, owner, template, node)?, change)));
+        let ranked = within.filter_map(|change| Some((about.rank(change, spec)?, change)));
         // What stands nearer is the likelier cause; of equals, the newest.
         let (_, best) = ranked.min_by_key(|(rank, change)| (*rank, std::cmp::Reverse(change.seq)))?;
         Some(best.as_cause())
     }
 }
 
-/// How near a change is to an owner: itself, what its pods refer to, what governs its namespace, its node. `None`: it has nothing to do with it.
-fn rank(change: &Upstream, owner: &ObjectId, template: Option<&Value>, node: Option<&str>) -> Option<u8> {
-    let (object, name) = (&change.object, change.object.name.as_str());
-    // That something is new says little beside that something is other than before.
-    let novelty = u8::from(change.verb == Verb::Create && object.kind == owner.kind);
-    match object.kind.as_str() {
-        kind if kind == owner.kind.as_str() && name == owner.name.as_str() => Some(novelty * 3),
-        "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "ServiceAccount" => template.is_some_and(|spec| refers(spec, name)).then_some(1),
-        "ResourceQuota" | "LimitRange" | "NetworkPolicy" => Some(2),
-        "Node" => (node == Some(name)).then_some(2),
-        "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => Some(4),
-        _ => None,
+/// What an incident is about, as far as it decides what it can come from.
+pub(super) struct About<'a> {
+    owner: &'a ObjectId,
+    node: Option<&'a str>,
+    /// The kinds that the checks look at which found it.
+    seen: BTreeSet<KindRef>,
+}
+
+impl<'a> About<'a> {
+    pub(super) fn new(owner: &'a ObjectId, node: Option<&'a str>, found_by: impl IntoIterator<Item = &'static Check>) -> Self {
+        let kinds = |check: &'static Check| check.kinds.iter().chain(check.needs).chain(check.reads).copied();
+        Self { owner, node, seen: found_by.into_iter().flat_map(kinds).collect() }
+    }
+
+    /// Whether it is about pods, and so about all that makes pods what they are.
+    fn is_about_pods(&self) -> bool {
+        const RUNNING: [KindRef; 7] = [
+            KindRef::POD,
+            KindRef::DEPLOYMENT,
+            KindRef::REPLICA_SET,
+            KindRef::STATEFUL_SET,
+            KindRef::DAEMON_SET,
+            KindRef::JOB,
+            KindRef::CRON_JOB,
+        ];
+        RUNNING.iter().any(|kind| self.seen.contains(kind))
+    }
+
+    /// How near a change is: the owner itself, what it refers to, what governs its namespace, its node. `None`: it has nothing to do with
+    /// it, because no check that found the incident looks at such a thing.
+    fn rank(&self, change: &Upstream, spec: Option<&Value>) -> Option<u8> {
+        let (object, owner) = (&change.object, self.owner);
+        let (kind, name) = (object.kind.as_str(), object.name.as_str());
+        if kind == owner.kind.as_str() && object.group == owner.group && name == owner.name.as_str() {
+            // That something is new says little beside that something is other than before.
+            return Some(u8::from(change.verb == Verb::Create) * 3);
+        }
+        let is_referred = || spec.is_some_and(|spec| refers(spec, kind, name));
+        if self.is_about_pods() {
+            match kind {
+                "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "ServiceAccount" => return is_referred().then_some(1),
+                "ResourceQuota" | "LimitRange" | "NetworkPolicy" => return Some(2),
+                "Node" => return (self.node == Some(name)).then_some(2),
+                "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => return Some(4),
+                _ => {}
+            }
+        }
+        let is_seen = self.seen.iter().any(|seen| seen.kind == kind && seen.group == object.group.as_str());
+        (is_seen && is_referred()).then_some(1)
     }
 }
 
@@ -141,14 +181,37 @@ fn pod_spec(body: &Value) -> Option<&Value> {
     ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"].iter().find_map(|path| body.pointer(path)).or_else(|| body.get("spec"))
 }
 
-/// Whether a name stands in the specification where it refers to something.
-fn refers(spec: &Value, name: &str) -> bool {
-    const REFERRING: [&str; 5] = ["name", "secretName", "claimName", "serviceAccountName", "serviceAccount"];
-    match spec {
-        Value::Object(map) => {
-            map.iter().any(|(key, value)| (REFERRING.contains(&key.as_str()) && value.as_str() == Some(name)) || refers(value, name))
-        }
-        Value::Array(list) => list.iter().any(|entry| refers(entry, name)),
+/// Whether a specification refers to an object of this kind and name: `name` under a key that speaks of the kind, or a key that holds the
+/// name itself. A container, a port or a volume of the same name is no reference.
+fn refers(spec: &Value, kind: &str, name: &str) -> bool {
+    let (under, direct): (&[&str], &[&str]) = match kind {
+        "ConfigMap" => (&["configMap", "configMapRef", "configMapKeyRef"], &[]),
+        "Secret" => (
+            &["secret", "secretRef", "secretKeyRef", "imagePullSecrets", "certificateRefs", "privateKeySecretRef", "nodePublishSecretRef"],
+            &["secretName"],
+        ),
+        "PersistentVolumeClaim" => (&[], &["claimName"]),
+        "ServiceAccount" => (&[], &["serviceAccountName", "serviceAccount"]),
+        "PersistentVolume" => (&[], &["volumeName"]),
+        "IngressClass" => (&[], &["ingressClassName"]),
+        "StorageClass" => (&[], &["storageClassName"]),
+        "GatewayClass" => (&[], &["gatewayClassName"]),
+        "Issuer" | "ClusterIssuer" => (&["issuerRef"], &[]),
+        "Gateway" => (&["parentRefs"], &[]),
+        "Service" => (&["service", "backendRefs"], &["serviceName"]),
+        _ => return false,
+    };
+    stands(spec, under, direct, name, false)
+}
+
+fn stands(value: &Value, under: &[&str], direct: &[&str], name: &str, is_under: bool) -> bool {
+    match value {
+        Value::Object(map) => map.iter().any(|(key, value)| {
+            let is_reference = direct.contains(&key.as_str()) || (is_under && key == "name");
+            (is_reference && value.as_str() == Some(name)) || stands(value, under, direct, name, under.contains(&key.as_str()))
+        }),
+        // A list speaks of what its key speaks of.
+        Value::Array(list) => list.iter().any(|entry| stands(entry, under, direct, name, is_under)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
@@ -184,4 +247,30 @@ fn values(field: &FieldChange) -> String {
     let text = |value: &Option<Value>| value.as_ref().map(ToString::to_string).unwrap_or_else(|| "nothing".to_owned());
     let (before, after) = (text(&field.before), text(&field.after));
     if before.len() > SHORT || after.len() > SHORT { String::new() } else { format!(" from {before} to {after}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_reference_is_told_from_a_name_that_happens_to_be_the_same() {
+        let spec = json!({
+            "containers": [{"name": "web", "envFrom": [{"configMapRef": {"name": "settings"}}], "ports": [{"name": "http"}],
+                            "env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "token", "key": "value"}}}]}],
+            "volumes": [{"name": "tls", "secret": {"secretName": "web-tls"}}, {"name": "all", "projected": {"sources": [{"configMap": {"name": "ca"}}]}}],
+            "imagePullSecrets": [{"name": "pull"}],
+            "serviceAccountName": "web",
+        });
+        for (kind, name) in [
+            ("ConfigMap", "settings"), ("ConfigMap", "ca"), ("Secret", "token"), ("Secret", "web-tls"), ("Secret", "pull"), ("ServiceAccount", "web"),
+        ] {
+            assert!(refers(&spec, kind, name), "{kind} {name}");
+        }
+        for (kind, name) in [("ConfigMap", "web"), ("Secret", "TOKEN"), ("Secret", "tls"), ("ConfigMap", "http"), ("Secret", "web")] {
+            assert!(!refers(&spec, kind, name), "{kind} {name}");
+        }
+    }
 }

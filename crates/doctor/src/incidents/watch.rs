@@ -12,7 +12,7 @@ use super::grouping::SymptomKey;
 use super::incident::{Effect, Incident};
 use super::lifecycle::Lifecycle;
 use super::settings::IncidentSettings;
-use super::upstream::UpstreamChanges;
+use super::upstream::{About, UpstreamChanges};
 use crate::check::{Check, Mode};
 use crate::checks::{CHECKS, by_id};
 use crate::examination::{Judgement, examine_object};
@@ -150,8 +150,10 @@ impl Watch {
             let window = self.lifecycle.settings.cause_window();
             let Some(incident) = self.lifecycle.open_incident(&key).filter(|incident| incident.cause.is_none()) else { continue };
             let node = incident.findings().find_map(|finding| finding.node.clone());
+            let checks: BTreeSet<&str> = incident.findings().map(|finding| finding.check).chain([incident.check]).collect();
             let before = incident.opened_at.min(first.checked_add(jiff::SignedDuration::from_secs(1)).unwrap_or(first));
-            incident.cause = self.upstream.before(&self.view, &incident.owner, node.as_deref(), before, window);
+            let about = About::new(&incident.owner, node.as_deref(), checks.into_iter().filter_map(by_id));
+            incident.cause = self.upstream.before(&self.view, &about, before, window);
         }
     }
 

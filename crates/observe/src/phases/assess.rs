@@ -7,6 +7,9 @@ use super::progress::{ClusterMetadata, Phase, ServiceLine, StateWord};
 use super::provider::{self, Step};
 use super::summary::{Bullet, bullets};
 
+/// The step of a cluster that is made without workers.
+pub(super) const NO_WORKERS: &str = "no workers are asked for";
+
 /// The objects of one target, sorted by what they are.
 pub(super) struct Sight<'a> {
     pub(super) deployment: Option<&'a Facts>,
@@ -144,7 +147,10 @@ impl<'a> Summary<'a> {
         if self.condition.is_some_and(|condition| condition.status == Status::True) {
             return Some(true);
         }
-        (!self.bullets.is_empty()).then(|| self.bullet(kind).is_none())
+        // Nothing can be available before there was a first control plane; some dialects leave it out of the list until then.
+        let rests_on = matches!(kind, "ControlPlaneAvailable" | "WorkersAvailable") && self.bullet("ControlPlaneInitialized").is_some();
+        let is_listed = self.bullet(kind).is_some();
+        (!self.bullets.is_empty() && (is_listed || !rests_on)).then_some(!is_listed)
     }
 }
 
@@ -243,7 +249,9 @@ fn phase_of(sight: &Sight<'_>, stages: &Stages, exists: bool, has_machines: bool
 fn initializing(sight: &Sight<'_>, has_machines: bool) -> Detail {
     let Some(deployment) = sight.deployment else { return Detail::new(0, "waiting for the cluster's infrastructure") };
     let says = |kind: &str| deployment.says(kind) == Some(true);
+    let is_refused = ["TemplateReady", "HelmChartReady"].iter().any(|kind| deployment.says(kind) == Some(false));
     let credential = says("CredentialReady") || (deployment.deployment.credential.is_empty() && says("TemplateReady"));
+    let credential = credential && !is_refused;
     let installed = says("HelmReleaseReady");
     match (credential, installed) {
         (_, true) if has_machines => Detail::new(800, "waiting for the Cluster"),
@@ -300,6 +308,9 @@ fn scaling(sight: &Sight<'_>) -> Detail {
     let workers = sight.members.iter().filter(|facts| facts.is(CAPI, "Machine") && !facts.is_control_plane);
     let joined = workers.filter(|machine| machine.has_node || sight.said.nodes.contains(machine.id.name.as_str())).count();
     let joined = i64::try_from(joined).unwrap_or(i64::MAX);
+    if replicas.desired == 0 {
+        return Detail::new(1000, NO_WORKERS);
+    }
     Detail::counted("workers", replicas.available.unwrap_or(0).max(joined), replicas.desired)
 }
 
@@ -349,15 +360,18 @@ fn ready(sight: &Sight<'_>, summary: &Summary<'_>, stages: &Stages, has_machines
     if deployment.deployment.dry_run {
         return refuse("it is a dry run");
     }
+    if summary.condition.is_some_and(|condition| condition.reason == "CAPIClusterMissing") {
+        return refuse("its Cluster is missing");
+    }
+    let (deployed, wanted) = services;
+    if deployed < i64::try_from(wanted).unwrap_or(i64::MAX) || deployment.says("ServicesInReadyState") == Some(false) {
+        return Err(format!("{deployed} of {wanted} services are deployed"));
+    }
     if deployment.says("Ready") != Some(true) {
         return refuse("the ClusterDeployment is not ready");
     }
     if deployment.observed_generation.zip(deployment.generation).is_some_and(|(seen, now)| seen < now) {
         return refuse("the ClusterDeployment's newest change is not yet seen");
-    }
-    let (deployed, wanted) = services;
-    if deployed < i64::try_from(wanted).unwrap_or(i64::MAX) || deployment.says("ServicesInReadyState") == Some(false) {
-        return Err(format!("{deployed} of {wanted} services are deployed"));
     }
     if !has_machines {
         let sveltos = sight.members.iter().find(|facts| facts.is(SVELTOS, "SveltosCluster"));

@@ -23,6 +23,9 @@ const GONE_LIMIT: usize = 64;
 /// Nodes remembered by Events; beyond this the objects themselves count.
 const NODES_LIMIT: usize = 2_000;
 
+/// How long after its creation a cluster may be first seen for its times to be worth learning: a watch that is caught up lags seconds.
+const WITNESSED_WITHIN: u64 = 60;
+
 /// How a course ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -50,6 +53,9 @@ pub(super) struct Told {
     pub(super) states: Vec<StateWord>,
     pub(super) classes: BTreeSet<CauseClass>,
     pub(super) deletion: String,
+    pub(super) deletion_steps: u32,
+    /// Updates told in this course.
+    pub(super) updates: u32,
     pub(super) is_unknown: bool,
 }
 
@@ -84,6 +90,7 @@ pub(super) struct Course {
     pub(super) is_stalled: bool,
     pub(super) stale_since: Option<Timestamp>,
     quiet_until: Option<Timestamp>,
+    deleted_at: Option<Timestamp>,
     looked_at: Timestamp,
     pub(super) told: Told,
 }
@@ -118,6 +125,7 @@ impl Course {
             is_stalled: false,
             stale_since: None,
             quiet_until: None,
+            deleted_at: None,
             looked_at: Timestamp::MIN,
             told: Told::default(),
         }
@@ -137,6 +145,11 @@ impl Course {
             Some("ClusterDeployment") => RootKind::ClusterDeployment,
             Some(_) | None => RootKind::Cluster,
         }
+    }
+
+    /// Since when the monitored object is gone.
+    pub(super) fn deleted_at(&self) -> Option<Timestamp> {
+        self.is_over().then_some(self.deleted_at).flatten()
     }
 
     /// Nothing was ever told: such a course can be forgotten without anybody missing it.
@@ -194,7 +207,7 @@ impl Course {
             return Vec::new();
         }
         let effects = self.tell_deleted(at, options);
-        self.ended = Some(Ending::Deleted);
+        (self.ended, self.deleted_at) = (Some(Ending::Deleted), Some(at));
         self.rest(at);
         effects
     }
@@ -221,6 +234,11 @@ impl Course {
     /// An object is gone, and what was wrong with it.
     pub(super) fn take_back(&mut self, about: &Key) {
         self.heard.take_back(about);
+    }
+
+    /// Something moved: what is timed by silence begins anew.
+    pub(super) fn moved(&mut self, at: Timestamp) {
+        (self.last_progress, self.is_stalled) = (at, false);
     }
 
     fn has_failed(&self) -> bool {
@@ -286,6 +304,11 @@ impl Course {
                 }
             }
         }
+        // A cause that is over is a move: what it held up may take its time again.
+        let is_over = |class: &CauseClass, standing: &Standing| standing.trouble.can_fail && !now.contains_key(class);
+        if self.standing.iter().any(|(class, standing)| is_over(class, standing)) {
+            self.moved(at);
+        }
         self.standing = now
             .into_iter()
             .map(|(class, trouble)| {
@@ -334,7 +357,10 @@ impl Course {
     /// When it is called stalled.
     pub(super) fn stall_due(&self, options: &PhaseOptions) -> Option<Timestamp> {
         let is_dry = self.has(StateWord::DryRun);
-        let is_timed = self.ended.is_none() && !self.is_degraded && !self.is_waiting() && !is_dry && self.ready_since.is_none();
+        // A cause that will end in `Failed` is told already; that nothing moves meanwhile is no news.
+        let is_explained = self.standing.values().any(|standing| standing.trouble.can_fail);
+        let is_open = self.ended.is_none() && !self.is_degraded && self.ready_since.is_none();
+        let is_timed = is_open && !self.is_waiting() && !is_dry && !is_explained;
         (is_timed && !self.is_stalled).then(|| after(self.last_progress, options.stall_seconds))
     }
 
@@ -390,6 +416,10 @@ impl Course {
         let seconds = starts.iter().zip(ends).map(|((phase, start), end)| (*phase, seconds_between(*start, end))).collect();
         let metadata = &assessment.metadata;
         // One that we did not see from its beginning teaches nothing about how long it takes.
+        let created = metadata.created_at?;
+        if seconds_between(created, self.began) > WITNESSED_WITHIN {
+            return None;
+        }
         (self.phase_began.contains_key(&Phase::Initializing) && !metadata.provider.is_empty()).then(|| Lesson {
             provider: metadata.provider.clone(),
             template: metadata.template.clone(),

@@ -21,12 +21,14 @@ mod summary;
 mod telling;
 mod trouble;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, ClusterId, Mark, MarkKind, Origin, Record, Seq, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::own::is_own_event;
 
 pub use estimate::{Lesson, Median, SAMPLES_MIN, medians};
 pub use progress::{CauseClass, ClusterMetadata, Phase, Progress, RelatedObject, ServiceLine, Severity, Source, StateWord};
@@ -46,6 +48,10 @@ const PENDING_LIMIT: usize = 512;
 const EVENT_TROUBLES_LIMIT: usize = 256;
 /// A failure told by an Event and not repeated for this long is over: controllers back off to 16 min at most.
 const EVENT_TROUBLE_SILENCE: SignedDuration = SignedDuration::from_secs(20 * 60);
+/// Finished deployments remembered: twenty of each of fifty templates say what is usual.
+const LESSONS_LIMIT: usize = 1_000;
+/// How long a monitor is kept whose object is gone: whoever waited for the deletion has seen it by then.
+const DELETED_KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// How long the first update of a cluster that was there before us waits for the rest of the first list.
 const FIRST_LIST_HOLD: SignedDuration = SignedDuration::from_secs(5);
 
@@ -128,6 +134,12 @@ pub struct Phases {
     options: PhaseOptions,
     scope: Scope,
     courses: BTreeMap<Target, Course>,
+    /// When each course is due next, and the same by time.
+    dues: BTreeMap<Target, Timestamp>,
+    by_due: BTreeSet<(Timestamp, Target)>,
+    /// Medians that were given, before those that were learned.
+    given: Vec<Median>,
+    lessons: VecDeque<Lesson>,
     pending: VecDeque<Happening>,
     /// Resource types that are not followed, and since when.
     stale: BTreeMap<(ClusterId, String), Timestamp>,
@@ -142,7 +154,26 @@ pub fn step(phases: &mut Phases, record: &Record, now: Timestamp) -> (Vec<Effect
 impl Phases {
     /// An empty fold.
     pub fn new(options: PhaseOptions) -> Self {
-        Self { options, ..Self::default() }
+        Self { given: options.medians.clone(), options, ..Self::default() }
+    }
+
+    /// Takes what was learned elsewhere in place of what was learned here, oldest first.
+    pub fn remember(&mut self, lessons: impl IntoIterator<Item = Lesson>) {
+        self.lessons = lessons.into_iter().collect();
+        self.reckon_medians();
+    }
+
+    fn learn(&mut self, lesson: Lesson) {
+        self.lessons.push_back(lesson);
+        self.reckon_medians();
+    }
+
+    fn reckon_medians(&mut self) {
+        while self.lessons.len() > LESSONS_LIMIT {
+            self.lessons.pop_front();
+        }
+        self.options.medians.clone_from(&self.given);
+        self.options.medians.extend(medians(self.lessons.make_contiguous()));
     }
 
     /// Whether a kind is worth folding; for those who choose what they read.
@@ -182,8 +213,40 @@ impl Phases {
     }
 
     fn first_due(&self) -> Option<(Timestamp, Target)> {
-        let due = |(target, course): (&Target, &Course)| Some((course.next_due(&self.options)?, target.clone()));
-        self.courses.iter().filter_map(due).min()
+        self.by_due.first().cloned()
+    }
+
+    /// Looks up when a course is due next, after something about it changed.
+    fn reckon_due(&mut self, target: &Target) {
+        let due = self.courses.get(target).and_then(|course| course.next_due(&self.options));
+        let before = match due {
+            Some(due) => self.dues.insert(target.clone(), due),
+            None => self.dues.remove(target),
+        };
+        if before == due {
+            return;
+        }
+        if let Some(before) = before {
+            self.by_due.remove(&(before, target.clone()));
+        }
+        if let Some(due) = due {
+            self.by_due.insert((due, target.clone()));
+        }
+    }
+
+    /// Forgets courses that nobody can miss, and those whose object is gone for long.
+    fn forget(&mut self, now: Timestamp) {
+        let Self { scope, courses, .. } = self;
+        let is_kept = |target: &Target, course: &Course| {
+            let is_missed = !course.is_silent() || scope.members(target).next().is_some();
+            is_missed && course.deleted_at().is_none_or(|at| now.duration_since(at) <= DELETED_KEPT)
+        };
+        let forgotten: Vec<Target> =
+            courses.iter().filter(|(target, course)| !is_kept(target, course)).map(|(target, _)| target.clone()).collect();
+        for target in forgotten {
+            self.courses.remove(&target);
+            self.reckon_due(&target);
+        }
     }
 
     fn fold(&mut self, record: &Record, now: Timestamp) -> Vec<Effect> {
@@ -199,7 +262,7 @@ impl Phases {
         let (group, kind) = (change.object.group.as_str(), change.object.kind.as_str());
         if is_event(group, kind) {
             let body = if change.verb == Verb::Delete { Value::Null } else { body(change) };
-            let is_told = body.is_object();
+            let is_told = body.is_object() && !is_own_event(&body);
             return if is_told { self.hear(Happening::read(change, &body), change.seq, now) } else { Vec::new() };
         }
         if !concerns(group, kind) {
@@ -213,7 +276,7 @@ impl Phases {
         let touched = self.scope.put(facts);
         let mut effects = Vec::new();
         let hold = (change.origin == Origin::Snapshot).then(|| later(now, FIRST_LIST_HOLD));
-        self.courses.retain(|target, course| !course.is_silent() || self.scope.members(target).next().is_some());
+        self.forget(now);
         for target in touched {
             self.seen(&target, change.seq, now);
             effects.extend(self.look(&target, now, hold));
@@ -231,14 +294,16 @@ impl Phases {
         self.seen(&target, change.seq, now);
         let is_root = key == deployment_key(&target) || self.root(&target).is_none();
         let cluster = self.scope.members(&target).find(|facts| facts.is(CAPI, "Cluster")).map(|facts| facts.id.uid.clone());
-        match self.courses.get_mut(&target) {
+        let effects = match self.courses.get_mut(&target) {
             Some(course) if is_root => course.deleted([Some(change.object.uid.clone()), cluster].into_iter().flatten(), now, &self.options),
             Some(course) => {
                 course.take_back(&key);
                 self.look(&target, now, None)
             }
             None => Vec::new(),
-        }
+        };
+        self.reckon_due(&target);
+        effects
     }
 
     fn seen(&mut self, target: &Target, seq: Seq, now: Timestamp) {
@@ -250,6 +315,7 @@ impl Phases {
             course.seen(seq, is_stale);
             self.courses.insert(target.clone(), course);
         }
+        self.reckon_due(target);
     }
 
     /// The monitored object: the ClusterDeployment, else the Cluster of exactly this name.
@@ -267,6 +333,7 @@ impl Phases {
         }
         if course.is_over() {
             course.rest(at);
+            self.reckon_due(target);
             return effects;
         }
         if let Some(hold) = hold {
@@ -280,6 +347,13 @@ impl Phases {
             sight.management_region = self.scope.region_of(deployment);
         }
         effects.extend(course.look(&sight, at, &self.options));
+        self.reckon_due(target);
+        for effect in &effects {
+            match effect {
+                Effect::Learned(lesson) => self.learn(lesson.clone()),
+                Effect::Update(_) => {}
+            }
+        }
         effects
     }
 

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::assess::Assessment;
+use super::assess::{Assessment, NO_WORKERS};
 use super::cause::advice;
 use super::course::{Course, Ending, seconds_between};
 use super::estimate::{Position, in_words, remaining};
@@ -18,6 +18,8 @@ const STEPS_LIMIT: u32 = 4;
 const WARNINGS_LIMIT: u32 = 4;
 /// Steps of a deletion that are told; k0rdent has seven.
 const DELETION_STEPS_LIMIT: u32 = 8;
+/// Updates told in one course before its end: a deletion that comes in the middle has what is left of it.
+const UPDATES_LIMIT: u32 = 13;
 
 impl Course {
     /// Tells what is to be told at a moment.
@@ -103,7 +105,7 @@ impl Course {
             let (what, _) = advice(class);
             let update = Progress {
                 reason: trouble.reason,
-                message: format!("{} while {}: {}", capital(what), doing(self.phase, &assessment.step), trouble.message),
+                message: format!("{} while {}: {}", capital(what), self.doing(assessment), trouble.message),
                 severity: trouble.severity,
                 source: trouble.source,
                 related_object: Some(trouble.related),
@@ -168,7 +170,7 @@ impl Course {
         let (what, hint) = advice(class);
         let update = Progress {
             reason: trouble.reason,
-            message: format!("Failed while {}: {what}: {}; {hint}", doing(self.phase, &assessment.step), trouble.message),
+            message: format!("Failed while {}: {what}: {}; {hint}", self.doing(assessment), trouble.message),
             severity: Severity::Error,
             source: trouble.source,
             related_object: Some(trouble.related),
@@ -181,7 +183,8 @@ impl Course {
 
     fn tell_revoked(&mut self, assessment: &Assessment, class: CauseClass, at: Timestamp, options: &PhaseOptions) -> Effect {
         self.begin_next();
-        self.told.phase = self.phase;
+        (self.told.phase, self.told.bucket) = (self.phase, bucket(self.phase, self.permille, assessment));
+        self.moved(at);
         let update = self.draft(assessment, at, options);
         let (what, _) = advice(class);
         let update = Progress {
@@ -201,6 +204,16 @@ impl Course {
             message: format!("The cluster was ready and is no longer: {why}"),
             severity: Severity::Warning,
             ..self.draft(assessment, at, options)
+        };
+        // What stands is most likely why; without it the sources that no longer agree are all we know.
+        let cause = self.standing.iter().find(|(_, standing)| standing.trouble.severity == Severity::Error);
+        let update = match cause {
+            None => update,
+            Some((class, standing)) => {
+                let ((what, _), trouble) = (advice(*class), &standing.trouble);
+                let message = format!("{}; {what}: {}", update.message, trouble.message);
+                Progress { message, related_object: Some(trouble.related.clone()), cause_class: Some(*class), ..update }
+            }
         };
         self.warn(update)
     }
@@ -223,16 +236,14 @@ impl Course {
         let (reason, said) = self.deletion_reason.clone();
         let reason = if reason.is_empty() { "Deleting".to_owned() } else { reason };
         let is_first = !self.told.states.contains(&StateWord::Deleting);
-        if !is_first && (reason == self.told.deletion || self.told.steps >= DELETION_STEPS_LIMIT) {
+        let is_spent = self.told.deletion_steps >= DELETION_STEPS_LIMIT || self.told.updates >= UPDATES_LIMIT;
+        if !is_first && (reason == self.told.deletion || is_spent) {
             return None;
         }
-        if is_first {
-            if self.told.any {
-                self.begin_next();
-            }
-            self.told.steps = 0;
+        if is_first && self.ended.is_some() {
+            self.begin_next();
         }
-        self.told.steps += 1;
+        self.told.deletion_steps += 1;
         self.told.deletion.clone_from(&reason);
         self.told.states = self.words();
         let message = match (is_first, said.is_empty()) {
@@ -324,10 +335,16 @@ impl Course {
         words
     }
 
+    /// What was being done when something went wrong.
+    fn doing(&self, assessment: &Assessment) -> String {
+        if self.has(StateWord::Deleting) { "deleting the cluster".to_owned() } else { doing(self.phase, &assessment.step) }
+    }
+
     fn send(&mut self, update: Progress) -> Effect {
         self.number = update.number;
         self.percent = update.progress;
         self.told.any = true;
+        self.told.updates += 1;
         self.told.states.clone_from(&update.state);
         Effect::Update(Box::new(update))
     }
@@ -396,6 +413,7 @@ fn sentence(phase: Phase, assessment: &Assessment) -> String {
             format!("The infrastructure is ready; the control plane is starting: {step}{}", counted.replacen(": ", ", ", 1))
         }
         Phase::Bootstrapping => "The infrastructure is ready; the control plane is starting".to_owned(),
+        Phase::Scaling if step == NO_WORKERS => "The control plane is available; no workers are asked for".to_owned(),
         Phase::Scaling if assessment.phase == phase => format!("The control plane is available; workers are joining{counted}"),
         Phase::Scaling => "The control plane is available; workers are joining".to_owned(),
         Phase::Installing if !assessment.has_machines => format!("The cluster is connected; services are being deployed{counted}"),

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Observed;
 use crate::field;
+use crate::own::is_own_event;
 
 /// What an Event says.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,12 +46,16 @@ impl EventFacts {
     }
 }
 
-/// Reads an Event: the uid of what it speaks of, and what it says. `None` for what is no Event, or speaks of nothing.
+/// Reads an Event: the uid of what it speaks of, and what it says. `None` for what is no Event, speaks of nothing, or was written by Proreus:
+/// what we found is no evidence that we were right.
 pub(super) fn read(observed: &Observed) -> Option<(Uid, EventFacts)> {
     if observed.id.kind.as_str() != "Event" || !matches!(observed.id.group.as_str(), "" | "events.k8s.io") {
         return None;
     }
     let body = observed.body();
+    if is_own_event(body) {
+        return None;
+    }
     let about = body.get("involvedObject").or_else(|| body.get("regarding"))?;
     let uid = about.get("uid").and_then(Value::as_str).filter(|uid| !uid.is_empty())?;
     let text = |paths: &[&str]| {

@@ -92,6 +92,16 @@ impl Watching {
         said.map_or(Freshness::NotRecorded { reason: String::new() }, |(_, said)| said.clone())
     }
 
+    /// The types of a cluster that may not be read.
+    pub(super) fn forbidden<'a>(&'a self, cluster: &'a ClusterId) -> impl Iterator<Item = (&'a WatchScope, &'a str)> {
+        self.scopes.iter().filter(move |(scope, _)| scope.cluster == *cluster && !scope.resource.is_empty()).filter_map(
+            |(scope, (_, said))| match said {
+                Freshness::Forbidden { reason, .. } => Some((scope, reason.as_str())),
+                Freshness::Fresh | Freshness::Stale { .. } | Freshness::NotRecorded { .. } => None,
+            },
+        )
+    }
+
     pub(super) fn clusters(&self) -> BTreeSet<ClusterId> {
         self.scopes.keys().map(|scope| scope.cluster.clone()).filter(|cluster| !cluster.is_empty()).collect()
     }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use proreus_model::{Change, ClusterId, Group, Kind, Name, Namespace, ObjectId, Record, Resource, Seq, Uid, Verb};
+use proreus_model::{Change, ClusterId, Group, Kind, Name, Namespace, ObjectId, Record, Resource, Seq, Uid, Verb, WatchScope};
 use serde_json::Value;
 
 pub use event::EventFacts;
@@ -175,6 +175,11 @@ impl Snapshot {
     /// How far what is known of this kind can be trusted.
     pub fn freshness(&self, cluster: &ClusterId, kind: KindRef) -> Freshness {
         self.watching.of(cluster, &Group::from(kind.group), &Resource::from(kind.resource))
+    }
+
+    /// The types of a cluster that may not be read, each with what the API server said.
+    pub fn forbidden<'a>(&'a self, cluster: &'a ClusterId) -> impl Iterator<Item = (&'a WatchScope, &'a str)> {
+        self.watching.forbidden(cluster)
     }
 
     /// Every object, in the order of identities.

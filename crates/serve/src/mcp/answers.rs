@@ -66,6 +66,13 @@ impl Answer {
         self
     }
 
+    /// With the part of a list behind `offset` items; the list is made anew for every page.
+    #[must_use]
+    pub(crate) fn list_from(self, name: &'static str, items: Vec<Value>, offset: usize) -> Self {
+        let items: Vec<Value> = items.into_iter().skip(offset).collect();
+        self.list(name, items, None, move |index| Some(super::words::after(offset + index + 1)))
+    }
+
     /// The structured answer, which fits twice (as structure and as text) into `room` characters.
     pub(crate) fn fit(self, room: usize) -> Value {
         let mut left = room.saturating_sub(FRAME_CHARS).saturating_sub(cost(&Value::String(self.summary.clone())));
@@ -231,7 +238,7 @@ mod tests {
     #[test]
     fn a_result_is_never_longer_than_the_limit() {
         let of = |count: usize, item: Value| chars(&listing(vec![item; count]).into_result());
-        let nasty = json!({"a": "\"\\\"\\".repeat(4_000), "b": {"c": ["x".repeat(90); 50]}});
+        let nasty = json!({"a": "\"\\\"\\".repeat(4_000), "b": {"c": vec!["x".repeat(90); 50]}});
         let wide: JsonObject = (0..9_000).map(|index| (format!("key-{index}"), json!(index))).collect();
         for (count, item) in [(1_000, json!({"name": "web"})), (40, nasty.clone()), (1, nasty), (3, Value::Object(wide))] {
             let length = of(count, item);

@@ -59,12 +59,12 @@ pub(crate) struct Call {
     pub(crate) cancelled: CancellationToken,
 }
 
-/// Which era a request speaks, when it says so itself; `initialize` opens the older one whatever it names.
+/// Which era a request speaks, when it says so itself.
 pub(crate) fn era_of(request: &Request) -> Option<Era> {
-    match request.method.as_str() {
-        "initialize" => Some(Era::Older),
-        "server/discover" => Some(Era::Newer),
-        _ => request.own_version().map(|_| Era::Newer),
+    match (request.method.as_str(), request.own_version()) {
+        (_, Some(_)) | ("server/discover", None) => Some(Era::Newer),
+        ("initialize", None) => Some(Era::Older),
+        (_, None) => None,
     }
 }
 
@@ -113,7 +113,10 @@ impl Call {
             (_, "tools/call") => self.call_tool(params).await,
             (_, "resources/list") => Ok(json!({"resources": resources::list(&self.asker).await.map_err(Refusal::into_error)?})),
             (_, "resources/templates/list") => Ok(json!({"resourceTemplates": resources::templates()})),
-            (_, "resources/read") => resources::read(&self.asker, text(params, "uri")?).await.map_err(Refusal::into_error),
+            (_, "resources/read") => {
+                let uri = text(params, "uri")?;
+                resources::read(&self.asker, uri).await.map_err(|refusal| about(refusal.into_error(), uri))
+            }
             (_, "prompts/list") => Ok(json!({"prompts": prompts::list()})),
             (_, "prompts/get") => {
                 let given = params.get("arguments").and_then(Value::as_object);
@@ -242,6 +245,14 @@ fn finished(method: &str, mut result: Value) -> Value {
     }
     result["_meta"][META_SERVER] = implementation();
     result
+}
+
+/// An error with the address that it is about.
+fn about(mut error: RpcError, uri: &str) -> RpcError {
+    if let Some(data) = error.data.as_mut().and_then(Value::as_object_mut) {
+        data.insert("uri".to_owned(), json!(uri));
+    }
+    error
 }
 
 /// A resource that is not there is a wrong parameter in the newer era.

@@ -48,12 +48,12 @@ pub(crate) const TEMPLATES: [(&str, &str, &str); 10] = [
     ("proreus://podlogs/{namespace}/{pod}/{container}", "proreus.podlogs", "The same by proreus' own scheme."),
     ("audit://events/{namespace}", "Namespace events", "Changes in a namespace within the last 24 hours, in the older service's words."),
     (
-        "audit://events/{namespace}/{resource-type}",
+        "audit://events/{namespace}/{resource_type}",
         "Resource events",
         "Changes of one resource type in a namespace within the last 24 hours.",
     ),
-    ("audit://changes/{time-range}", "Recent changes", "Changes within a range: 1h, 24h or 7d."),
-    ("audit://node-events/{node-name}", "Node events", "Changes of a node within the last 24 hours."),
+    ("audit://changes/{time_range}", "Recent changes", "Changes within a range: 1h, 24h or 7d."),
+    ("audit://node-events/{node_name}", "Node events", "Changes of a node within the last 24 hours."),
 ];
 
 /// The templates as they are listed.

@@ -190,7 +190,7 @@ mod tests {
     fn read(uri: &str) -> Result<Address, String> {
         Address::read(uri).map_err(|refusal| match refusal {
             Refusal::Told { problem, .. } => problem,
-            Refusal::Protocol(error) => error.message.into_owned(),
+            Refusal::Protocol(error) => error.message,
         })
     }
 

@@ -52,6 +52,23 @@ pub(crate) fn cursor(text: Option<&str>) -> Result<Option<Cursor>, Refusal> {
     .transpose()
 }
 
+/// Stands before the place in a list that is made anew for every page.
+const OFFSET_MARK: &str = "after-";
+
+/// How many items of a list that is made anew for every page a cursor stands behind.
+pub(crate) fn offset(text: Option<&str>) -> Result<usize, Refusal> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(0) };
+    let offset = text.strip_prefix(OFFSET_MARK).and_then(|offset| offset.parse().ok());
+    offset.ok_or_else(|| {
+        Refusal::argument(format!("`cursor` is `{text}`"), "pass back a nextCursor of this tool as it is, with the same arguments")
+    })
+}
+
+/// The cursor behind so many items.
+pub(crate) fn after(offset: usize) -> String {
+    format!("{OFFSET_MARK}{offset}")
+}
+
 /// Verbs by their names.
 pub(crate) fn verbs(text: Option<&str>) -> Result<Vec<Verb>, Refusal> {
     let known = [Verb::Create, Verb::Update, Verb::Delete];

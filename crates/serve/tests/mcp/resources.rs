@@ -20,9 +20,9 @@ async fn every_promised_template_is_listed() {
             "k0rdent://events/{namespace}",
             "k0rdent://podlogs/{namespace}/{pod}/{container}",
             "audit://events/{namespace}",
-            "audit://events/{namespace}/{resource-type}",
-            "audit://changes/{time-range}",
-            "audit://node-events/{node-name}",
+            "audit://events/{namespace}/{resource_type}",
+            "audit://changes/{time_range}",
+            "audit://node-events/{node_name}",
         ] {
             assert!(uris.contains(&promised), "{promised} among {uris:?}");
         }

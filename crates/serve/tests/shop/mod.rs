@@ -130,6 +130,7 @@ impl Shop {
             door: setup.door,
             clock: setup.clock,
             board: Arc::new(Board),
+            emission: Arc::default(),
             watermark,
             monitors,
             max_query_limit: setup.max_query_limit,

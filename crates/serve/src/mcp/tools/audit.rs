@@ -106,6 +106,8 @@ struct RangeArguments {
     start_time: String,
     /// RFC 3339, not before start_time.
     end_time: String,
+    /// nextCursor of the page before.
+    cursor: Option<String>,
 }
 
 /// Between which times, and where.
@@ -118,6 +120,8 @@ struct NamespacedArguments {
     end_time: String,
     /// Only in this namespace.
     namespace: Option<String>,
+    /// nextCursor of the page before.
+    cursor: Option<String>,
 }
 
 /// Between which times, and of which types.
@@ -130,6 +134,8 @@ struct RecentArguments {
     end_time: String,
     /// Lower-case plurals, separated by commas.
     resource_types: Option<String>,
+    /// nextCursor of the page before.
+    cursor: Option<String>,
 }
 
 /// Which pod, between which times.
@@ -144,6 +150,8 @@ struct StartupArguments {
     pod_name: String,
     /// Its namespace.
     namespace: String,
+    /// nextCursor of the page before.
+    cursor: Option<String>,
 }
 
 /// A range in which the end is not before the start.
@@ -151,10 +159,12 @@ struct StartupArguments {
 struct Range {
     start: Timestamp,
     end: Timestamp,
+    /// How many items the page before had shown.
+    offset: usize,
 }
 
 impl Range {
-    fn read(start: &str, end: &str, now: Timestamp) -> Result<Self, Refusal> {
+    fn read(start: &str, end: &str, cursor: Option<&str>, now: Timestamp) -> Result<Self, Refusal> {
         let missing =
             |name: &str| Refusal::argument(format!("`{name}` is empty"), "write RFC 3339 with a zone, such as 2026-11-21T08:00:00Z");
         let start = words::time("start_time", Some(start), now)?.ok_or_else(|| missing("start_time"))?;
@@ -162,7 +172,7 @@ impl Range {
         if end < start {
             return Err(Refusal::argument("`end_time` lies before `start_time`", "exchange them"));
         }
-        Ok(Self { start, end })
+        Ok(Self { start, end, offset: words::offset(cursor)? })
     }
 
     fn as_json(self) -> Value {
@@ -227,11 +237,14 @@ async fn issues(asker: Asker, arguments: JsonObject, what: &'static str, bucket:
     let (range, namespace) = match arguments.contains_key("namespace") {
         true => {
             let of: NamespacedArguments = read(arguments)?;
-            (Range::read(&of.start_time, &of.end_time, asker.shared.app.clock.now())?, of.namespace.filter(|word| !word.is_empty()))
+            (
+                Range::read(&of.start_time, &of.end_time, of.cursor.as_deref(), asker.shared.app.clock.now())?,
+                of.namespace.filter(|word| !word.is_empty()),
+            )
         }
         false => {
             let of: RangeArguments = read(arguments)?;
-            (Range::read(&of.start_time, &of.end_time, asker.shared.app.clock.now())?, None)
+            (Range::read(&of.start_time, &of.end_time, of.cursor.as_deref(), asker.shared.app.clock.now())?, None)
         }
     };
     asker
@@ -252,7 +265,7 @@ fn answer_of(what: &str, range: Range, found: Vec<Value>) -> Answer {
         0 => format!("Nothing was wrong with {what} in that time, as far as it was recorded."),
         count => format!("{count} issues with {what}: {}.", told.join(", ")),
     };
-    Answer::new(summary).with("timeRange", range.as_json()).with("counts", json!(counts)).list("issues", found, None, |_| None)
+    Answer::new(summary).with("timeRange", range.as_json()).with("counts", json!(counts)).list_from("issues", found, range.offset)
 }
 
 /// What was wrong within a range: the findings of the incidents that were open in it.
@@ -288,7 +301,7 @@ fn issues_of(
 
 async fn recent(asker: Asker, arguments: JsonObject) -> Result<Answer, Refusal> {
     let of: RecentArguments = read(arguments)?;
-    let range = Range::read(&of.start_time, &of.end_time, asker.shared.app.clock.now())?;
+    let range = Range::read(&of.start_time, &of.end_time, of.cursor.as_deref(), asker.shared.app.clock.now())?;
     let resources = words::many("resource_types", of.resource_types.as_deref())?;
     asker
         .ask(move |app, access| {
@@ -337,12 +350,12 @@ fn recent_of(
     }
     let bound = if more { " at least (only the newest were counted)" } else { "" };
     let summary = format!("{total} changes{bound} of {} resource types.", counts.len());
-    Ok(Answer::new(summary).with("timeRange", range.as_json()).with("counts", json!(counts)).list("latest", told, None, |_| None))
+    Ok(Answer::new(summary).with("timeRange", range.as_json()).with("counts", json!(counts)).list_from("latest", told, range.offset))
 }
 
 async fn startup(asker: Asker, arguments: JsonObject) -> Result<Answer, Refusal> {
     let of: StartupArguments = read(arguments)?;
-    let range = Range::read(&of.start_time, &of.end_time, asker.shared.app.clock.now())?;
+    let range = Range::read(&of.start_time, &of.end_time, of.cursor.as_deref(), asker.shared.app.clock.now())?;
     asker
         .ask(move |app, access| {
             let object = reference("Pod".to_owned(), of.pod_name.clone(), Some(of.namespace.clone()), Some("core".to_owned()), None, None);

@@ -216,11 +216,13 @@ struct ListArguments {
     provider: Option<String>,
     /// Cluster id or configured name.
     cluster: Option<String>,
+    /// nextCursor of the page before.
+    cursor: Option<String>,
 }
 
 async fn list(asker: Asker, arguments: JsonObject, kinds: &'static [&'static str]) -> Result<Answer, Refusal> {
     let of: ListArguments = read(arguments)?;
-    let labels = labels(of.selector.as_deref())?;
+    let (labels, offset) = (labels(of.selector.as_deref())?, words::offset(of.cursor.as_deref())?);
     let scope = of.scope.clone().unwrap_or_default();
     if !matches!(scope.as_str(), "" | "all" | "global" | "local") {
         return Err(Refusal::argument(format!("`scope` is `{scope}`"), "give global, local or all"));
@@ -251,7 +253,7 @@ async fn list(asker: Asker, arguments: JsonObject, kinds: &'static [&'static str
                 0 => format!("No {what} is recorded that fits{bound}."),
                 count => format!("{count} of kind {what}{bound}."),
             };
-            Ok(Answer::new(summary).list("items", found, None, |_| None))
+            Ok(Answer::new(summary).list_from("items", found, offset))
         })
         .await
 }
@@ -305,11 +307,13 @@ struct EventsArguments {
     since_seconds: Option<u64>,
     /// Events at most, 1 to 1000.
     limit: Option<u64>,
+    /// nextCursor of the page before.
+    cursor: Option<String>,
 }
 
 async fn events(asker: Asker, arguments: JsonObject) -> Result<Answer, Refusal> {
     let of: EventsArguments = read(arguments)?;
-    let limit = words::limit(Some(of.limit.unwrap_or(EVENTS)))?;
+    let (limit, offset) = (words::limit(Some(of.limit.unwrap_or(EVENTS)))?, words::offset(of.cursor.as_deref())?);
     let now = asker.shared.app.clock.now();
     let since = of
         .since_seconds
@@ -325,7 +329,7 @@ async fn events(asker: Asker, arguments: JsonObject) -> Result<Answer, Refusal> 
             let found = events_of(app, &of.namespace, since, limit, is_wanted, access)?;
             let warnings = found.iter().filter(|event| event["type"] == "Warning").count();
             let summary = format!("{} events in {}, {warnings} of them warnings.", found.len(), of.namespace);
-            Ok(Answer::new(summary).list("events", found, None, |_| None))
+            Ok(Answer::new(summary).list_from("events", found, offset))
         })
         .await
 }

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use proreus_app::questions::Phase;
+
 use super::Entry;
 use super::history::{TELL_EVERY, patience, to_json};
 use crate::mcp::answers::Answer;
@@ -114,11 +116,11 @@ async fn list(asker: Asker, arguments: JsonObject) -> Result<Answer, Refusal> {
     };
     let MonitorsAnswer { items: views, next } = asker.ask(move |app, access| app.monitors.page_of(&question, access)).await?;
     let places: Vec<String> = views.iter().map(app::MonitorView::place).collect();
-    let under_way = views.iter().filter(|view| !view.now.progress.terminal).count();
+    let under_way = views.iter().filter(|view| !matches!(view.now.progress.phase, Phase::Ready | Phase::Failed)).count();
     let items: Vec<Value> = views.into_iter().map(|view| to_json(&MonitorItem::from(view))).collect();
     let summary = match items.len() {
         0 => "No cluster is being made: no ClusterDeployment and no Cluster is recorded.".to_owned(),
-        count => format!("{count} clusters, {under_way} of them not at an end."),
+        count => format!("{count} clusters, {under_way} of them neither ready nor failed."),
     };
     Ok(Answer::new(summary).list("items", items, next, move |index| places.get(index).cloned()))
 }
