@@ -12,6 +12,8 @@ use super::refusal::Refusal;
 use super::rpc::notification;
 use crate::answer::ask;
 use crate::door::LetIn;
+use crate::failure::Failure;
+use crate::limits::Place;
 use crate::shared::Shared;
 
 /// Name of whoever comes in through an open door.
@@ -77,6 +79,11 @@ impl Asker {
     ) -> Result<T, Refusal> {
         let access = self.access.clone();
         Ok(ask(&self.shared, move |app| question(app, &access)).await?)
+    }
+
+    /// A place among those who wait for what is recorded next; REST's streams are counted with them.
+    pub(crate) fn stream(&self) -> Result<Place, Refusal> {
+        self.shared.gates.stream().ok_or_else(|| Failure::overloaded("streams").into())
     }
 
     /// Tells how far a long answer is, when the client asked to be told.

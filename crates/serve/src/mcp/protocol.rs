@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proreus_app::monitors::ClientKey;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -196,6 +197,9 @@ impl Call {
             return Err(RpcError::new(INTERNAL_ERROR, "the client is gone"));
         }
         if feeds.is_empty() {
+            // Whoever waits for nothing takes a place all the same.
+            let client = ClientKey(self.asker.client.clone());
+            let _place = self.asker.ask(move |app, _| app.monitors.place(&client)).await.map_err(Refusal::into_error)?;
             self.asker.shared.options.shutdown.cancelled().await;
         }
         let telling = feeds.into_iter().map(|(uri, feed)| run(feed, &self.outlet, uri, Some(&request.id), &self.asker, &self.cancelled));

@@ -21,7 +21,7 @@ use super::refusal::Refusal;
 use super::rpc::{META_SUBSCRIPTION, notification};
 use super::tools::{event_json, to_json};
 use super::uri::Address;
-use crate::limits::{STREAM_HEARTBEAT, STREAM_PORTION, STREAM_RECHECK};
+use crate::limits::{Place, STREAM_HEARTBEAT, STREAM_PORTION, STREAM_RECHECK};
 
 /// One thing to tell.
 struct Delta {
@@ -43,7 +43,7 @@ pub(crate) struct Events {
     question: ChangesQuestion,
     waiting: VecDeque<ChangeView>,
     deadline: Instant,
-    _place: Slot,
+    _place: (Slot, Place),
 }
 
 impl Feed {
@@ -87,7 +87,7 @@ impl Feed {
 
 impl Events {
     async fn open(asker: &Asker, namespace: String) -> Result<Self, Refusal> {
-        let client = ClientKey(asker.client.clone());
+        let (client, stream) = (ClientKey(asker.client.clone()), asker.stream()?);
         let (question, place) = asker
             .ask(move |app, _| {
                 let selection = Selection { namespaces: vec![namespace], kinds: vec!["events".to_owned()], ..Selection::default() };
@@ -98,7 +98,7 @@ impl Events {
             })
             .await?;
         let deadline = Instant::now() + MAX_TIMEOUT;
-        Ok(Self { asker: asker.clone(), question, waiting: VecDeque::new(), deadline, _place: place })
+        Ok(Self { asker: asker.clone(), question, waiting: VecDeque::new(), deadline, _place: (place, stream) })
     }
 
     async fn next(&mut self) -> Option<Delta> {

@@ -8,5 +8,6 @@ mod shop;
 mod agent;
 mod bounds;
 mod garbage;
+mod reference;
 mod resources;
 mod tools;

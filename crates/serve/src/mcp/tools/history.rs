@@ -439,7 +439,7 @@ async fn watch(asker: Asker, arguments: JsonObject) -> Result<Answer, Refusal> {
             Ok(ChangesQuestion { filter, cursor: Some(cursor), limit, ..ChangesQuestion::default() })
         })
         .await?;
-    let started = tokio::time::Instant::now();
+    let (started, _place) = (tokio::time::Instant::now(), asker.stream()?);
     loop {
         let left = patience.saturating_sub(started.elapsed());
         let answer = asker.shared.app.follow(question.clone(), asker.access.clone(), left.min(TELL_EVERY)).await.map_err(Refusal::from)?;
