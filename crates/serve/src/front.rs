@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use proreus_api::Problem;
 
 use crate::failure::Failure;
-use crate::limits::{MAX_BODY_BYTES, MAX_MCP_BODY_BYTES, MAX_LOGGED_PATH_BYTES, MAX_REQUEST_ID_BYTES};
+use crate::limits::{MAX_BODY_BYTES, MAX_LOGGED_PATH_BYTES, MAX_MCP_BODY_BYTES, MAX_REQUEST_ID_BYTES};
 use crate::shared::{Exposure, Shared};
 
 /// Name of the header that carries a request's id both ways.
