@@ -12,6 +12,7 @@ mod report;
 mod sizes;
 mod timing;
 mod trace;
+mod watching;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -43,8 +44,11 @@ pub struct JournalOptions {
     /// Where to build journals; a temporary directory below it is removed at the end.
     #[arg(long)]
     pub directory: Option<PathBuf>,
+    /// Objects of the made cluster that is watched.
+    #[arg(long, default_value_t = 50_000)]
+    pub watched_objects: usize,
     /// Only these parts of the journal's figures.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Sizes, Part::Ingest, Part::Questions])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Sizes, Part::Ingest, Part::Questions, Part::Watching])]
     pub parts: Vec<Part>,
 }
 
@@ -57,6 +61,8 @@ pub enum Part {
     Ingest,
     /// States, pages, reopening.
     Questions,
+    /// The doctor that watches.
+    Watching,
 }
 
 /// Adds the journal's rows to a report: watch lines `{ts, type, resource, object}` of a file, plain or zstd, recorded as Proreus records.
@@ -79,6 +85,9 @@ pub fn measure_journal(trace: &std::path::Path, options: &JournalOptions, report
     if wants(Part::Questions) {
         report.note(format!("journals of {} and {} changes over {} days", options.small, options.changes, options.days));
         questions::measure(&trace, options, scratch.path(), report)?;
+    }
+    if wants(Part::Watching) {
+        watching::measure(options.watched_objects, report)?;
     }
     Ok(())
 }

@@ -227,6 +227,11 @@ impl ControlPlane {
         self.wait_for_path("/readyz", "kube-apiserver's readiness").await
     }
 
+    /// Kills KWOK: every node falls silent at once, as in an outage.
+    pub fn kill_kwok(&mut self) {
+        self.kwok = None;
+    }
+
     /// Kills kube-apiserver as `kill -9` does: connections break, nothing is said.
     pub fn kill_apiserver(&mut self) {
         self.apiserver = None;

@@ -10,5 +10,6 @@ pub mod judge;
 mod random;
 pub mod reading;
 mod recorder_process;
+pub mod walk;
 
 pub use recorder_process::{RecorderOptions, RecorderProcess, built_proreus};

@@ -7,6 +7,7 @@ mod bench_binaries;
 mod bench_modules;
 mod bench_up;
 mod chaos;
+mod listen;
 mod load;
 mod tidy;
 
@@ -27,6 +28,8 @@ enum Chore {
     BenchUp(bench_up::Args),
     /// Break a recorded cluster in rounds and hold the journal against etcd.
     Chaos(chaos::Args),
+    /// Follow fifty monitors with a thousand listeners and hold them against the log and a raw watch.
+    Listen(listen::Args),
     /// Record a large cluster at work, measure it and hold the journal against etcd.
     Load(load::Args),
     /// Prove that the repository keeps its own rules: the map, the edges between crates, lengths, names, purity, words and links.
@@ -50,6 +53,7 @@ fn run(chore: &Chore) -> anyhow::Result<()> {
         Chore::BenchModules(args) => bench_modules::run(args),
         Chore::BenchUp(args) => bench_up::run(args),
         Chore::Chaos(args) => chaos::run(args),
+        Chore::Listen(args) => listen::run(args),
         Chore::Load(args) => load::run(args),
         Chore::Tidy(args) => tidy::run(args),
     }

@@ -5,6 +5,7 @@
 
 mod audit;
 mod change;
+mod incident;
 mod json;
 mod mark;
 mod monitor;
@@ -14,6 +15,10 @@ mod status;
 
 pub use audit::{AuditEvent, AuditObject, audit_event};
 pub use change::{Change, ChangePage, FieldChange, FieldOp, Gap, Origin, Verb};
+pub use incident::{
+    Check, CheckCounts, CheckMode, CheckPage, CheckThreshold, DoctorReport, FindingOwner, Hidden, Incident, IncidentCause, IncidentFinding,
+    IncidentPage, IncidentSeverity, IncidentState, OrHidden, UnsettledFinding,
+};
 pub use json::{Json, read_json};
 pub use mark::{Mark, MarkKind, MarkPage};
 pub use monitor::{MonitorItem, MonitorLog, MonitorMetadata, MonitorPage, MonitorService, MonitorUpdate, RelatedObject};

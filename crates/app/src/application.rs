@@ -5,11 +5,12 @@ use std::sync::Arc;
 use proreus_model::{Access, ClusterId, Seq};
 use tokio::sync::watch;
 
-use crate::access::Authenticator;
+use crate::access::{Authenticator, Caller, Deed, Denied, Request, admits_everywhere};
 use crate::emission::EmissionBoard;
 use crate::monitors::Monitors;
-use crate::questions::{ChangesAnswer, ChangesQuestion, Questions, RecordView, RecordsAnswer};
+use crate::questions::{ChangesAnswer, ChangesQuestion, IncidentNews, Questions, RecordView, RecordsAnswer};
 use crate::status::{RecordingBoard, RecordingStatus, WatchState, WatchStatus};
+use crate::watching::Watching;
 use crate::{AppError, Clock};
 
 /// What `serve` hosts.
@@ -26,6 +27,8 @@ pub struct Application {
     pub emission: Arc<EmissionBoard>,
     /// Moves with every durable append.
     pub watermark: watch::Receiver<Seq>,
+    /// The doctor that watches; there is none where nothing is recorded.
+    pub watching: Option<Arc<Watching>>,
     /// Provisionings, live.
     pub monitors: Arc<Monitors>,
     /// Upper bound of one page of the older endpoints.
@@ -70,17 +73,32 @@ impl Application {
         }
     }
 
-    /// The watches that the caller may know of.
+    /// The watches that the caller may know of: whoever may read anything of a type must see how far it can be trusted. What a watch
+    /// counts, and what it says of its troubles, is about every namespace, and is for those who may read the type in all of them.
     pub fn watches(&self, access: &Access) -> Vec<WatchStatus> {
         let mut watches = self.board.status().watches;
-        watches.retain(|watch| match access {
-            Access::All => true,
-            Access::Only(rules) => rules.iter().any(|rule| {
+        let Access::Only(rules) = access else { return watches };
+        watches.retain(|watch| {
+            rules.iter().any(|rule| {
                 rule.cluster == watch.scope.cluster
                     && (watch.scope.resource.is_empty() || (rule.group == watch.scope.group && rule.resource == watch.scope.resource))
-            }),
+            })
         });
+        for watch in &mut watches {
+            let scope = &watch.scope;
+            if !admits_everywhere(access, &scope.cluster, &scope.group, &scope.resource) {
+                watch.hide_what_names_others();
+            }
+        }
         watches
+    }
+
+    /// Whether the caller may do something on a cluster now, in their own right: for what is not in the journal, such as a pod's log.
+    ///
+    /// # Errors
+    /// It cannot be found out at the moment.
+    pub async fn may(&self, caller: &Caller, cluster: &ClusterId, deed: Deed) -> Result<bool, Denied> {
+        self.door.may(caller, &Request { cluster: cluster.clone(), deed }).await
     }
 
     /// The clusters that the caller may know of, with their configured names.
@@ -109,6 +127,23 @@ impl Application {
         (question.filter.changes, question.filter.marks) = (true, false);
         let RecordsAnswer { items, more, cursor } = self.follow_records(question, access, patience).await?;
         Ok(ChangesAnswer { items: items.into_iter().filter_map(RecordView::into_change).collect(), more, cursor })
+    }
+
+    /// The next news of incidents, waiting until there are any or `patience` is over.
+    ///
+    /// # Errors
+    /// As for a page of changes.
+    pub async fn follow_incidents(
+        self: &Arc<Self>,
+        question: ChangesQuestion,
+        access: Access,
+        patience: std::time::Duration,
+    ) -> Result<IncidentNews, AppError> {
+        // The records of incidents are read whole, and each is judged by the objects that it is about.
+        let RecordsAnswer { items, cursor, .. } = self.follow_records(Questions::news_question(question), Access::All, patience).await?;
+        let app = Arc::clone(self);
+        let items = blocking(move || app.questions.news(items, &access)).await?;
+        Ok(IncidentNews { items, cursor })
     }
 
     /// The next page of a follower, waiting until there is one. Ends with an empty page when nothing came within `patience`, so that the

@@ -186,7 +186,10 @@ impl Demo {
         loop {
             self.playground.bookmark();
             let missing = behind(&self.playground, &recording);
-            let Some(waiting_for) = missing else { return Ok(()) };
+            let Some(waiting_for) = missing else {
+                self.service.watching().quiet().await;
+                return Ok(());
+            };
             if tokio::time::Instant::now() > deadline {
                 return Err(DemoError::Stuck { at: proreus_model::Clock::now(&*self.clock), waiting_for });
             }
@@ -205,7 +208,7 @@ impl Demo {
         let journal = Arc::new(SqliteJournal::open_read_only(&self.data_dir)?);
         let (kinds, verbs) = tally(&*journal)?;
         let questions = Questions::new(journal.clone());
-        let incidents = questions.incidents(&IncidentsQuestion::default(), &Access::All)?.incidents;
+        let incidents = questions.incidents(&IncidentsQuestion::default(), &Access::All)?.items;
         let segments = journal.segments()?;
         Ok(DemoReport {
             changes: verbs.values().sum(),

@@ -3,13 +3,16 @@
 //! The same question about the same moment gives the same answer, whenever it is asked.
 
 use jiff::{SignedDuration, Timestamp};
-use proreus_doctor::incidents::{Incident, IncidentSettings, Watch};
 use proreus_doctor::{Check, DoctorSettings, Report, checks, examine};
 use proreus_model::{Access, Filter, Order, Record, Seq, SeqRange};
 use proreus_observe::Snapshot;
 use proreus_store::{BodyDetail, ReadQuery};
 
-use crate::{AppError, Moment, Questions};
+pub use crate::questions::{IncidentsAnswer, IncidentsQuestion};
+pub use crate::watching::WatchSettings;
+use crate::{AppError, Application, Moment, Questions};
+pub use proreus_doctor::Severity;
+pub use proreus_doctor::incidents::IncidentState;
 
 /// How far before the moment changes are replayed one by one, for checks that count within a window: an hour is the longest window of a
 /// check, and a quarter for what began just before it. Further back the last state of each object is enough.
@@ -43,65 +46,15 @@ pub struct DoctorAnswer {
     pub report: Report,
 }
 
-/// What is asked of the incidents.
-#[derive(Clone, Debug, Default)]
-pub struct IncidentsQuestion {
-    /// As they were known when.
-    pub at: Moment,
-    /// Only of owners in these namespaces; empty for all.
-    pub namespaces: Vec<String>,
-    /// Graces, thresholds, silences.
-    pub doctor: DoctorSettings,
-    /// Hold-downs, windows, limits.
-    pub settings: IncidentSettings,
-}
-
-/// What incidents there were.
-#[derive(Clone, Debug)]
-pub struct IncidentsAnswer {
-    /// The moment.
-    pub time: Timestamp,
-    /// The last record before it.
-    pub seq: Seq,
-    /// Open and resolved, in the order of their opening.
-    pub incidents: Vec<Incident>,
-}
-
 impl Questions {
-    /// The incidents that watching would have told of by a moment: the journal is folded from its beginning as a live watch folds it.
-    ///
-    /// # Errors
-    /// A moment that is no longer kept, a journal that cannot be read.
-    pub fn incidents(&self, question: &IncidentsQuestion, access: &Access) -> Result<IncidentsAnswer, AppError> {
-        let seq = self.seq_of(question.at)?;
-        let mut watch = Watch::new(question.doctor.clone(), question.settings.clone());
-        let Some(oldest) = self.journal().oldest()? else {
-            return Ok(IncidentsAnswer { time: Timestamp::UNIX_EPOCH, seq, incidents: Vec::new() });
-        };
-        if oldest.seq.0 > 1 {
-            self.base(Seq(oldest.seq.0 - 1), access, &mut |record| drop(watch.fold(record)))?;
-        }
-        let everything = Filter { marks: true, access: access.clone(), ..Filter::changes() };
-        self.replay(SeqRange { first: oldest.seq, last: seq }, everything, &mut |record| drop(watch.fold(record)))?;
-        let last = self.recorded_at(seq)?.unwrap_or(oldest.recorded_at);
-        let time = match question.at {
-            Moment::At(time) => time,
-            Moment::Now | Moment::After(_) => last,
-        };
-        watch.advance(time);
-        let is_wanted = |incident: &&Incident| {
-            question.namespaces.is_empty() || question.namespaces.iter().any(|namespace| namespace == incident.owner.namespace.as_str())
-        };
-        let incidents = watch.incidents().into_iter().filter(is_wanted).cloned().collect();
-        Ok(IncidentsAnswer { time, seq, incidents })
-    }
-
     /// What is wrong at a moment.
     ///
     /// # Errors
     /// A check that does not exist, a moment that is no longer kept, a journal that cannot be read.
     pub fn doctor(&self, question: &DoctorQuestion, access: &Access) -> Result<DoctorAnswer, AppError> {
-        let chosen = checks_named(&question.checks)?;
+        for word in &question.checks {
+            check_named(word)?;
+        }
         let seq = self.seq_of(question.at)?;
         let (view, last) = self.snapshot(seq, access)?;
         // Graces run on after the last record when a time was asked for.
@@ -109,12 +62,7 @@ impl Questions {
             Moment::At(time) => time,
             Moment::Now | Moment::After(_) => last,
         };
-        let wanted = |check: &Check| chosen.is_empty() || chosen.contains(&check.id);
-        let mut report = examine(&view, &question.settings, time, wanted);
-        if !question.namespaces.is_empty() {
-            report.keep(|object| question.namespaces.iter().any(|namespace| namespace == object.namespace.as_str()));
-        }
-        Ok(DoctorAnswer { time, seq, objects: view.len(), report })
+        question.answer(&view, seq, time)
     }
 
     /// What was believed just after `seq`, with the time of that record.
@@ -169,7 +117,7 @@ impl Questions {
     }
 
     /// When the last record at or before a position was recorded.
-    fn recorded_at(&self, seq: Seq) -> Result<Option<Timestamp>, AppError> {
+    pub(crate) fn recorded_at(&self, seq: Seq) -> Result<Option<Timestamp>, AppError> {
         let query = ReadQuery {
             range: SeqRange { first: Seq(0), last: seq },
             filter: Filter { marks: true, ..Filter::changes() },
@@ -179,6 +127,38 @@ impl Questions {
             detail: BodyDetail::None,
         };
         Ok(self.journal().read(&query)?.records.first().map(|recorded| recorded.record.recorded_at()))
+    }
+}
+
+impl Application {
+    /// What is wrong at a moment, under the settings in force. About now, whoever may read everything is told from what the watch holds in
+    /// memory.
+    ///
+    /// # Errors
+    /// As for a journal.
+    pub fn doctor(&self, question: &DoctorQuestion, access: &Access) -> Result<DoctorAnswer, AppError> {
+        let Some(watching) = &self.watching else { return self.questions.doctor(question, access) };
+        let question = DoctorQuestion { settings: watching.settings().doctor.clone(), ..question.clone() };
+        let live = (question.at == Moment::Now && *access == Access::All).then(|| watching.view()).flatten();
+        match live {
+            Some((view, seq)) => question.answer(&view, seq, self.clock.now()),
+            None => self.questions.doctor(&question, access),
+        }
+    }
+}
+
+impl DoctorQuestion {
+    fn answer(&self, view: &Snapshot, seq: Seq, time: Timestamp) -> Result<DoctorAnswer, AppError> {
+        let mut chosen = Vec::new();
+        for word in &self.checks {
+            chosen.push(check_named(word)?.id);
+        }
+        let wanted = |check: &Check| chosen.is_empty() || chosen.contains(&check.id);
+        let mut report = examine(view, &self.settings, time, wanted);
+        if !self.namespaces.is_empty() {
+            report.keep(|object| self.namespaces.iter().any(|namespace| namespace == object.namespace.as_str()));
+        }
+        Ok(DoctorAnswer { time, seq, objects: view.len(), report })
     }
 }
 

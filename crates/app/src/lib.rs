@@ -22,6 +22,7 @@ pub mod scenario;
 pub mod service;
 pub mod status;
 pub mod storekeeping;
+pub mod watching;
 
 pub use application::{Application, Readiness, blocking};
 pub use error::AppError;

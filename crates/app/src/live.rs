@@ -12,8 +12,7 @@ use proreus_model::{Clock, Seq};
 use proreus_observe::{KindRef, Snapshot};
 use proreus_probe::Prober;
 use proreus_record::{
-    ClusterSource, ConnectError, Look, LookError, LookProgress, RedactionKey, RedactionSettings, Redactor, TypeName,
-    connect, look,
+    ClusterSource, ConnectError, Look, LookError, LookProgress, RedactionKey, RedactionSettings, Redactor, TypeName, connect, look,
 };
 
 use tokio_util::sync::CancellationToken;

@@ -36,8 +36,20 @@ pub struct ManifestOptions {
     pub redaction_key: Option<DnsName>,
     /// Whether changes of Secrets are recorded, their values redacted.
     pub secrets: SecretAccess,
+    /// Who may ask besides those with the token.
+    pub callers: Callers,
     /// Whether Events are written on the objects that incidents are about.
     pub events: EventAccess,
+}
+
+/// Who may ask besides those with the token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Callers {
+    /// Nobody.
+    #[default]
+    TokenOnly,
+    /// Whoever the cluster knows, for what its RBAC lets them list.
+    KubernetesIdentities,
 }
 
 /// Port on which the pod and the Service listen: the older service's, so that its clients find us.
@@ -70,7 +82,7 @@ const KEY_VOLUME: &str = include_str!("manifests/templates/key-volume.yaml");
 pub fn render(options: &ManifestOptions) -> String {
     let namespace = options.creates_namespace.then_some(NAMESPACE);
     let tokens = options.token.as_ref().map(|_| TOKENS);
-    let role = recording::cluster_role(&options.secrets, options.events);
+    let role = recording::cluster_role(&options.secrets, options.callers, options.events);
     let templates = [namespace, Some(ACCOUNT), Some(role.as_str()), Some(CONFIG), tokens, Some(WORKLOAD)];
     let texts: Vec<String> = templates.into_iter().flatten().map(|template| fill(template, options)).collect();
     texts.join("---\n")
@@ -88,6 +100,7 @@ fn fill(template: &str, options: &ManifestOptions) -> String {
         ("${retention_days}", options.retention_days.to_string()),
         ("${max_disk_bytes}", options.max_disk_bytes().to_string()),
         ("${port}", PORT.to_string()),
+        ("${callers}", recording::caller_keys(options.callers).to_owned()),
         ("${record}", recording::record_keys(options)),
         ("${emit}", recording::emit_keys(options.events).to_owned()),
         ("${key_mount}", key_mount(options).to_owned()),

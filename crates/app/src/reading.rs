@@ -53,6 +53,7 @@ pub fn application_over_files(questions: Questions, otherwise: Arc<dyn Clock>, e
         board: Arc::new(NoRecording),
         emission: Arc::default(),
         watermark,
+        watching: None,
         monitors,
         max_query_limit: MAX_PAGE_LIMIT,
     })

@@ -61,6 +61,14 @@ pub struct WatchStatus {
     pub connects: u64,
 }
 
+impl WatchStatus {
+    /// Leaves what is true of the watch itself: how it stands and since when. Counts and reasons speak of the objects of every namespace.
+    pub(crate) fn hide_what_names_others(&mut self) {
+        (self.reason, self.resource_version, self.last_heard_at) = (None, None, None);
+        (self.recorded, self.noise, self.coalesced, self.refused, self.relists, self.connects) = (0, 0, 0, 0, 0, 0);
+    }
+}
+
 /// The recording side in figures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RecordingStatus {

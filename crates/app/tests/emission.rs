@@ -77,13 +77,13 @@ async fn whatever_fails_and_whenever_we_are_killed_every_incident_arrives_and_it
             let _within = runtime.enter();
             bench.tell(vec![impatient("hook", &hook.url(), rules.clone())])
         };
+        let before = hook.heard().len();
         for number in 0..5 {
             let id = format!("i{}", (round * 3 + number) % 9);
             let state = if told.get(&id) == Some(&"open") { "resolved" } else { "open" };
             bench.record(&id, "critical", state);
             told.insert(id, state);
         }
-        let before = hook.heard().len();
         until("a few more are heard", || hook.heard().len() >= before + 3).await;
         drop(emission);
         runtime.shutdown_background();

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use proreus_app::AppError;
 use proreus_app::config::ConfigError;
 use proreus_app::demo::DemoError;
+use proreus_app::live::LiveError;
 use proreus_app::service::ServiceError;
 use proreus_app::storekeeping::StorekeepingError;
 use proreus_serve::ServeError;
@@ -42,6 +43,9 @@ pub(crate) enum Failure {
     /// The service could not start, or ended.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// The doctor did not get to see the cluster.
+    #[error(transparent)]
+    Live(#[from] LiveError),
     /// There is no demo or playground.
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -74,6 +78,9 @@ pub(crate) enum Failure {
         /// What to do.
         hint: String,
     },
+    /// The person ended it before it was done.
+    #[error("interrupted before everything was tried")]
+    Interrupted,
     /// Checks could not look at everything, and the person wants to be told so.
     #[error("{count} checks could not look at what they are for")]
     Blind {
@@ -131,6 +138,7 @@ impl Failure {
             Self::Usage { .. } | Self::Config(_) | Self::BadNews { .. } | Self::Scenario { .. } => EXIT_REFUSED,
             Self::App(error) => by(error.is_refusal()),
             Self::Service(error) => by(error.is_refusal()),
+            Self::Live(error) => by(error.is_refusal()),
             Self::Demo(error) => by(error.is_refusal()),
             Self::Storekeeping(error) => by(error.is_refusal()),
             // 4xx: our question; 429 and 408 are no fault of the question.
@@ -142,6 +150,7 @@ impl Failure {
             | Self::Output(_)
             | Self::Host(_)
             | Self::Slow
+            | Self::Interrupted
             | Self::Blind { .. } => EXIT_FAILED,
         }
     }
@@ -157,13 +166,15 @@ impl Failure {
             Self::App(error) => error.hint(),
             Self::Config(error) => error.hint.clone(),
             Self::Service(error) => error.hint(),
+            Self::Live(error) => error.hint(),
             Self::Demo(error) => error.hint(),
             Self::Storekeeping(error) => error.hint(),
             Self::Host(error) => error.hint().to_owned(),
             Self::Slow => "what was durable is safe; the rest is watched again at the next start".to_owned(),
             Self::Output(_) => "check the disk or the program that reads the output".to_owned(),
+            Self::Interrupted => "what was made for it is deleted; run it again".to_owned(),
             Self::Blind { .. } => {
-                "the reasons stand in the output; give the recorder the right to list these kinds, or leave out --strict".to_owned()
+                "the reasons stand in the output with --all; allow these kinds to be listed, name with --check what matters, or leave out --strict".to_owned()
             }
             Self::Scenario { source, .. } => source.hint().to_owned(),
         }

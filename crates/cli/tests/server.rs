@@ -51,6 +51,7 @@ impl Server {
                     board: Arc::new(NoRecording),
                     emission: Arc::default(),
                     watermark,
+                    watching: None,
                     monitors,
                     max_query_limit: 1_000,
                 });

@@ -147,7 +147,14 @@ impl Report {
         let about = &probe.about;
         // What is not allowed is not allowed for the whole kind.
         let object = (state == UnsettledState::Unknown).then(|| about.clone());
-        self.unsettled.push(Unsettled { check: probe.check, state, cluster: about.cluster.clone(), kind: about.kind.clone(), object, reason });
+        self.unsettled.push(Unsettled {
+            check: probe.check,
+            state,
+            cluster: about.cluster.clone(),
+            kind: about.kind.clone(),
+            object,
+            reason,
+        });
     }
 
     fn round(&mut self, view: &Snapshot, settings: &DoctorSettings, now: Timestamp, check: &Check, cluster: &ClusterId, kind: KindRef) {

@@ -3,7 +3,7 @@
 //! Pure. Its text says nothing that changes by itself (no "for 6 minutes"), so that the same trouble is the same finding.
 
 use jiff::{SignedDuration, Timestamp};
-use proreus_model::{ObjectId, Seq};
+use proreus_model::{ObjectId, Resource, Seq};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -34,6 +34,8 @@ pub struct Finding {
     pub remediation: String,
     /// With what.
     pub object: ObjectId,
+    /// Resource of that, by which access is given.
+    pub resource: Resource,
     /// The owner at the top of the chain of controllers; the object itself where there is none.
     pub owner: ObjectId,
     /// The part of the object, such as a container.
@@ -68,6 +70,7 @@ impl Finding {
             message,
             remediation: subject.check.remediation.to_owned(),
             object: id.clone(),
+            resource: subject.object.resource.clone(),
             owner: subject.view.top_owner(id),
             part: None,
             class: None,
@@ -91,6 +94,7 @@ impl Finding {
             message,
             remediation: check.remediation.to_owned(),
             object: probe.about.clone(),
+            resource: Resource::default(),
             owner: probe.about.clone(),
             part: None,
             class: None,

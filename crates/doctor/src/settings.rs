@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use proreus_observe::Observed;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check::{Check, Severity};
 use crate::checks;
 
 /// The `doctor` part of the configuration.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DoctorSettings {
     /// How long something must be wrong before it is told, for checks without a value of their own.
@@ -26,7 +26,7 @@ pub struct DoctorSettings {
 }
 
 /// What is configured for one check.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct CheckSettings {
     /// `false` switches it off.
@@ -40,7 +40,7 @@ pub struct CheckSettings {
 }
 
 /// Settings for some objects only.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
     /// For these objects.
@@ -58,7 +58,7 @@ pub struct Rule {
 }
 
 /// What is not told until a moment.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Silence {
     /// For these objects.
@@ -72,7 +72,7 @@ pub struct Silence {
 }
 
 /// Which checks of which objects; what is left out matches everything.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Matching {
     /// Check id.

@@ -31,6 +31,21 @@ pub enum Access {
     Only(Vec<AccessRule>),
 }
 
+impl Access {
+    /// Whether objects of a type in a namespace (empty: the cluster scope) may be read.
+    pub fn admits(&self, cluster: &ClusterId, group: &Group, resource: &Resource, namespace: &Namespace) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(rules) => rules.iter().any(|rule| {
+                rule.cluster == *cluster
+                    && rule.group == *group
+                    && rule.resource == *resource
+                    && rule.namespace.as_ref().is_none_or(|only| only == namespace)
+            }),
+        }
+    }
+}
+
 /// Admits the objects of one resource type, in one namespace or all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessRule {

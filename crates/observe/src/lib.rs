@@ -12,4 +12,6 @@ mod snapshot;
 
 pub use diff::changed_fields;
 pub use intent::is_wanted_field;
-pub use snapshot::{EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Selector, Snapshot, Trail};
+pub use snapshot::{
+    EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Restoring, Selector, Snapshot, SnapshotMemory, Trail,
+};

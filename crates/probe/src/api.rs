@@ -32,9 +32,9 @@ impl Api {
     pub(crate) async fn send(&self, method: &str, path: &str, body: Option<&Value>, within: Duration) -> Result<Answer, String> {
         let request = http::Request::builder().method(method).uri(path).header(http::header::ACCEPT, "application/json, */*");
         let request = match body {
-            Some(body) => request
-                .header(http::header::CONTENT_TYPE, "application/json")
-                .body(kube::client::Body::from(body.to_string().into_bytes())),
+            Some(body) => {
+                request.header(http::header::CONTENT_TYPE, "application/json").body(kube::client::Body::from(body.to_string().into_bytes()))
+            }
             None => request.body(kube::client::Body::empty()),
         }
         .map_err(|error| error.to_string())?;

@@ -119,9 +119,7 @@ impl Prober {
         let within = whole(probe.within);
         let answered = match &probe.action {
             Action::Ask { path } => self.api.send("GET", path, None, within).await,
-            Action::Rehearse { path, object } => {
-                self.api.send("POST", &format!("{path}?dryRun=All"), Some(object), within).await
-            }
+            Action::Rehearse { path, object } => self.api.send("POST", &format!("{path}?dryRun=All"), Some(object), within).await,
             Action::Call { address, is_tls, host, path } => outside::call(address, *is_tls, host, path, within).await,
             Action::Run { path, object } => return self.try_pod(path, object, within, cancel, left_behind).await,
         };
@@ -167,7 +165,8 @@ impl Prober {
         let deadline = Instant::now() + within;
         loop {
             let seen = self.api.send("GET", path, None, CLEAR_WITHIN).await;
-            let pod: Option<Value> = seen.as_ref().ok().filter(|answer| answer.status == 200).and_then(|it| serde_json::from_str(&it.body).ok());
+            let pod: Option<Value> =
+                seen.as_ref().ok().filter(|answer| answer.status == 200).and_then(|it| serde_json::from_str(&it.body).ok());
             if cancel.is_cancelled() {
                 return Outcome::NotDone { reason: "interrupted".to_owned() };
             }

@@ -25,6 +25,9 @@ const ERROR_BODY_BYTES: usize = 64 * 1024;
 /// Objects a page: some 1 MB of Pods, and large clusters stay under a hundred requests a type.
 const PAGE_OBJECTS: u32 = 250;
 
+/// What a review is written and answered in.
+const JSON: &str = "application/json";
+
 /// Why a request gave nothing.
 #[derive(Clone, Debug)]
 pub(crate) enum ApiError {
@@ -107,6 +110,15 @@ impl ClusterApi {
             .body(kube::client::Body::from(body));
         // The head says all: what comes after it is the object that we know.
         self.exchange(request).await.map(drop)
+    }
+
+    /// Sends a JSON object to be created and gives the answer of at most `limit` bytes.
+    pub(crate) async fn create(&self, path: &str, object: String, limit: usize) -> Result<Vec<u8>, ApiError> {
+        let request = http::Request::post(path)
+            .header(http::header::ACCEPT, JSON)
+            .header(http::header::CONTENT_TYPE, JSON)
+            .body(kube::client::Body::from(object.into_bytes()));
+        self.exchange(request).await?.collect(limit).await
     }
 
     async fn exchange(&self, request: Result<http::Request<kube::client::Body>, http::Error>) -> Result<ByteStream, ApiError> {

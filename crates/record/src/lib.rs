@@ -49,6 +49,7 @@ mod removed;
 mod connect;
 mod import;
 mod look;
+mod reviews;
 
 mod error;
 
@@ -66,6 +67,7 @@ pub use noise::{NoisePath, NoisePathError, NoisePolicy, NoiseRule};
 pub use recorder::{Recorder, RecorderHandle, RecorderInputs};
 pub use redact::{RedactionSettings, Redactor};
 pub use redaction_key::{KEY_BYTES, KeyOrigin, RedactionKey};
+pub use reviews::{Deed, ReviewError, Reviewer, Subject};
 pub use selection::{ExactType, Selection, TypePattern, TypePatternError};
 pub use settings::RecorderSettings;
 pub use watch_words::WatchCondition;

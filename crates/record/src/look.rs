@@ -227,8 +227,7 @@ fn start(
     let permits = Arc::new(Semaphore::new(LISTS_AT_A_TIME));
     let mut running = JoinSet::new();
     for chosen in chosen.into_values() {
-        let intake =
-            Intake::new(greeting.cluster.clone(), chosen.resource_type.clone(), inputs.redactor.clone(), &NoisePolicy::disabled());
+        let intake = Intake::new(greeting.cluster.clone(), chosen.resource_type.clone(), inputs.redactor.clone(), &NoisePolicy::disabled());
         let (api, permits, tell, namespaces) = (api.clone(), permits.clone(), tell.clone(), inputs.namespaces.clone());
         let (clock, ahead) = (inputs.clock.clone(), greeting.ahead);
         running.spawn(async move {

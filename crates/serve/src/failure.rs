@@ -1,6 +1,7 @@
 //! An answer that says no: problem details for our own endpoints, plain text for the older service's two.
 
 use axum::Json;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -9,6 +10,8 @@ use proreus_app::AppError;
 use proreus_app::access::Denied;
 
 use crate::limits::RETRY_AFTER_SECONDS;
+use crate::rest::well_known::challenge;
+use crate::shared::Shared;
 
 /// Media type of problem details.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -45,19 +48,44 @@ impl Failure {
     /// A caller who is not let in.
     pub(crate) fn denied(denied: Denied) -> Self {
         let hint = match denied {
-            Denied::Missing => "send `Authorization: Bearer TOKEN` with a token from the server's token file",
-            Denied::Unknown => "check the token; it may have been withdrawn",
+            Denied::Missing => "send `Authorization: Bearer TOKEN` with a token that the server accepts",
+            Denied::Unknown => "check the token; it may have been withdrawn, or made for another audience",
+            Denied::Expired => "get a fresh token",
             Denied::Unavailable => "try again in a moment; the server's log says why",
         };
         let challenge = match denied {
             Denied::Missing => "Bearer realm=\"proreus\"",
             Denied::Unknown => "Bearer realm=\"proreus\", error=\"invalid_token\"",
+            Denied::Expired => "Bearer realm=\"proreus\", error=\"invalid_token\", error_description=\"the token has expired\"",
             Denied::Unavailable => {
-                return Problem::new(503, "access-unavailable", "callers cannot be checked", denied.to_string(), hint).into();
+                let problem = Problem::new(503, "access-unavailable", "callers cannot be checked", denied.to_string(), hint);
+                return Self::Problem(Box::new(problem), vec![(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))]);
             }
         };
         let problem = Problem::new(401, "unauthorized", "a bearer token is needed", denied.to_string(), hint);
         Self::Problem(Box::new(problem), vec![(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))])
+    }
+
+    /// The same, with the way to a token where there is one (RFC 9728).
+    pub(crate) fn challenged(self, shared: &Shared, request: &Request) -> Self {
+        let Self::Problem(problem, mut headers) = self else { return self };
+        let way = challenge(shared, request);
+        for (_, value) in headers.iter_mut().filter(|(name, _)| *name == WWW_AUTHENTICATE) {
+            if let Some(way) = &way
+                && let Ok(text) = value.to_str()
+                && let Ok(longer) = HeaderValue::from_str(&format!("{text}{way}"))
+            {
+                *value = longer;
+            }
+        }
+        Self::Problem(problem, headers)
+    }
+
+    /// A caller who may not see the figures of the whole.
+    pub(crate) fn forbidden_figures() -> Self {
+        let hint = "in Kubernetes, allow the user to `get` the path /metrics";
+        let detail = "these figures are about everything that is recorded";
+        Problem::new(403, "forbidden", "the caller may not see that", detail, hint).into()
     }
 
     /// A method that the path does not know.

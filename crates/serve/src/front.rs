@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use proreus_api::Problem;
+use proreus_app::access::PublicNames;
 
 use crate::failure::Failure;
 use crate::limits::{MAX_BODY_BYTES, MAX_LOGGED_PATH_BYTES, MAX_MCP_BODY_BYTES, MAX_REQUEST_ID_BYTES};
@@ -23,6 +24,9 @@ const REQUEST_ID: &str = "x-request-id";
 const NO_ROUTE: &str = "none";
 /// Routes that are asked every few seconds by machines: logged only when something is wrong.
 const PROBED: [&str; 4] = ["/health", "/livez", "/readyz", "/metrics"];
+
+/// Routes that are answered under every name.
+const UNNAMED: [&str; 3] = ["/health", "/livez", "/readyz"];
 
 /// Who asked, put into the answer by the door for the log.
 #[derive(Clone)]
@@ -57,29 +61,52 @@ pub(crate) async fn front(State(shared): State<Arc<Shared>>, request: Request, n
 
 async fn admit(shared: &Shared, request: Request, next: Next) -> Response {
     let Some(_place) = shared.gates.request() else { return Failure::overloaded("requests").into_response() };
-    if let Err(refused) =
-        check_origin(shared.options.exposure, request.uri(), request.headers()).and_then(|()| check_body(request.uri(), request.headers()))
-    {
+    let checked = match shared.options.exposure {
+        Exposure::Loopback => check_loopback(request.uri(), request.headers()),
+        Exposure::Network => check_names(shared.app.door.public(), &request),
+    };
+    if let Err(refused) = checked.and_then(|()| check_body(request.uri(), request.headers())) {
         return refused.into_response();
     }
     next.run(request).await
 }
 
+/// The host that a request names.
+pub(crate) fn host<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
+    headers.get(HOST).map(|host| host.to_str().unwrap_or("?")).or_else(|| uri.authority().map(http::uri::Authority::as_str))
+}
+
 /// Refuses names other than this machine's own while only this machine may reach the server.
-fn check_origin(exposure: Exposure, uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
-    if exposure == Exposure::Network {
-        return Ok(());
-    }
-    let host = headers.get(HOST).map(|host| host.to_str().unwrap_or("?")).or_else(|| uri.authority().map(http::uri::Authority::as_str));
+fn check_loopback(uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
     let origin = headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or("?"));
     let origin = origin.map(|origin| origin.split_once("://").map_or(origin, |(_, authority)| authority));
-    match [host, origin].into_iter().flatten().find(|name| !is_loopback(name)) {
+    match [host(uri, headers), origin].into_iter().flatten().find(|name| !is_loopback(name)) {
         None => Ok(()),
         Some(_) => {
             let hint = "use localhost, 127.0.0.1 or [::1]; to be reached by another name, listen on another address";
             Err(Problem::new(403, "foreign-host", "the server answers this machine only", "`Host` or `Origin` names another machine", hint)
                 .into())
         }
+    }
+}
+
+/// Refuses pages of other origins, and hosts that are not named where hosts are: a page must not get in by a name that it made resolve
+/// to us. Probes name the pod's address, which nobody can configure, so health endpoints are answered under every name.
+fn check_names(names: Option<&PublicNames>, request: &Request) -> Result<(), Failure> {
+    let nothing = PublicNames::default();
+    let names = names.unwrap_or(&nothing);
+    let host = host(request.uri(), request.headers());
+    let is_probe = request.extensions().get::<MatchedPath>().is_some_and(|route| UNNAMED.contains(&route.as_str()));
+    if !is_probe && !names.admits_host(host.unwrap_or_default()) {
+        let hint = "use a name that auth.allowedHosts or auth.publicUrl has";
+        return Err(Problem::new(403, "foreign-host", "the server is not asked under its name", "`Host` names another server", hint).into());
+    }
+    match request.headers().get(ORIGIN).map(|origin| origin.to_str().unwrap_or("?")) {
+        Some(origin) if !names.admits_origin(origin, host) => {
+            let hint = "add the page's origin to auth.allowedOrigins if it may ask";
+            Err(Problem::new(403, "foreign-origin", "pages of that origin are not answered", "`Origin` names another site", hint).into())
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -49,8 +49,8 @@ pub(crate) const MAX_LOGGED_PATH_BYTES: usize = 512;
 /// How long a caller that met a full gate is told to wait.
 pub(crate) const RETRY_AFTER_SECONDS: u64 = 1;
 
-/// Connections at once, idle ones included.
-pub(crate) const MAX_CONNECTIONS: usize = 1_024;
+/// Connections at once, idle ones included: two thousand listeners to monitors, and as many who ask.
+pub(crate) const MAX_CONNECTIONS: usize = 4_096;
 /// How long a client may take to send a request's head, and how long a connection may rest between two requests.
 pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may read nothing of an answer that is being sent.

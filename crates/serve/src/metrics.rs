@@ -86,6 +86,7 @@ impl Collector for Live {
         recording(&mut encoder, &status)?;
         watches(&mut encoder, &status)?;
         lag(&mut encoder, &status)?;
+        self.incidents(&mut encoder)?;
         emission(&mut encoder, &self.app)?;
         self.journal(&mut encoder)
     }
@@ -205,6 +206,20 @@ fn emission(encoder: &mut DescriptorEncoder<'_>, app: &Application) -> Result<()
 }
 
 impl Live {
+    /// Figures of the doctor that watches; left out where there is none.
+    fn incidents(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(watching) = &self.app.watching else { return Ok(()) };
+        let board = watching.board();
+        let open = board
+            .open
+            .iter()
+            .map(|((severity, check), count)| (vec![("severity", severity.as_str().to_owned()), ("check", (*check).to_owned())], *count));
+        gauges(encoder, "incidents_open", "Open incidents by severity and check", open)?;
+        let behind = self.app.questions.journal().watermark().0.saturating_sub(board.position.0);
+        gauge(encoder, "incidents_lag_records", "Records that are durable and not yet judged", behind)?;
+        gauge(encoder, "incidents_failing", "1 while incidents are not kept", u64::from(board.failed.is_some()))
+    }
+
     /// Figures of the journal; left out while it cannot be read, so that an alert on their absence fires.
     fn journal(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let journal = self.app.questions.journal();

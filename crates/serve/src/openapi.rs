@@ -21,8 +21,10 @@ use crate::failure::PROBLEM_JSON;
     tags(
         (name = "changes", description = "What changed, page by page or as a stream"),
         (name = "objects", description = "Objects as they were"),
+        (name = "incidents", description = "What is wrong, was wrong, and what changed before"),
         (name = "monitors", description = "How far clusters are that are being made"),
         (name = "recording", description = "How the watching stands"),
+        (name = "access", description = "The way to a token"),
         (name = "health", description = "For machines that look after this one"),
         (name = "events", description = "The watch event service's two endpoints, by its own rules")
     )
@@ -34,7 +36,10 @@ struct Bearer;
 impl Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(
-            Http::builder().scheme(HttpAuthScheme::Bearer).description(Some("A token of the server's token file")).build(),
+            Http::builder()
+                .scheme(HttpAuthScheme::Bearer)
+                .description(Some("A token of the server's token file, of its issuer or of a cluster; see docs/guides/access.md"))
+                .build(),
         );
         document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
     }
@@ -51,7 +56,7 @@ fn problems(of: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
 
 /// What any endpoint may answer.
 const ANYWHERE: [(&str, &str); 5] = [
-    ("403", "The server answers this machine only, and `Host` or `Origin` names another one"),
+    ("403", "`Host` or `Origin` names another than the server answers; or figures of the whole, and the caller may not see those"),
     ("405", "The path does not know that method"),
     ("413", "The body is too large; nothing here reads one"),
     ("500", "An error of ours"),

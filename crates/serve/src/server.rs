@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 pub use tls::TlsFiles;
 
 use crate::limits::{HEADER_TIMEOUT, MAX_CONNECTION_STREAMS, MAX_HEAD_BYTES, SHUTDOWN_GRACE};
+use crate::rest::well_known::OverTls;
 use crate::router::router;
 use crate::shared::{Exposure, ServeOptions};
 use connection::Bounded;
@@ -104,8 +105,11 @@ impl BoundServer {
     /// When the TLS files cannot be used or the listener fails.
     pub async fn serve(self) -> Result<(), ServeError> {
         let exposure = if self.address.ip().is_loopback() { Exposure::Loopback } else { Exposure::Network };
-        let service = router(self.app, ServeOptions { exposure, shutdown: self.shutdown.clone() })
-            .into_make_service_with_connect_info::<SocketAddr>();
+        let mut routes = router(self.app, ServeOptions { exposure, shutdown: self.shutdown.clone() });
+        if self.tls.is_some() {
+            routes = routes.layer(axum::Extension(OverTls));
+        }
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let handle = Handle::new();
         let (ending, shutdown) = (handle.clone(), self.shutdown.clone());
         let end = async move {

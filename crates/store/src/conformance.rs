@@ -113,6 +113,7 @@ guarantees! {
         lists_heads_for_comparison
         keeps_heads_of_events_for_two_days
         names_clusters_and_types
+        knows_every_place_of_what_it_tells
         counts_each_object_once;
     retention:
         removes_days_that_ended_too_long_ago

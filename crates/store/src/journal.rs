@@ -3,9 +3,12 @@
 //! Invariants: an append returns after the data is durable; checkpoints and cursors commit with the records they belong to; `recordedAt`
 //! never falls along the sequence; a reader sees one watermark for the length of a call.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use proreus_model::{
-    Change, ClusterId, Filter, JournalId, ObjectId, Order, Record, Recorded, ResourceType, ResourceVersion, Seq, SeqRange, WatchScope,
+    Change, ClusterId, Filter, Group, JournalId, Namespace, ObjectId, Order, Record, Recorded, Resource, ResourceType, ResourceVersion,
+    Seq, SeqRange, WatchScope,
 };
 
 /// Records read at once to count their objects: enough that the pages do not matter.
@@ -147,6 +150,19 @@ pub struct Head {
     pub recorded_at: Timestamp,
 }
 
+/// A namespace of a cluster (`""` for its cluster scope) in which a resource type was seen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Group of the type.
+    pub group: Group,
+    /// Lower-case plural of the type.
+    pub resource: Resource,
+    /// The namespace.
+    pub namespace: Namespace,
+}
+
 /// The oldest position that can still be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Oldest {
@@ -154,6 +170,14 @@ pub struct Oldest {
     pub seq: Seq,
     /// Its time.
     pub recorded_at: Timestamp,
+}
+
+impl Place {
+    /// Where a change happened.
+    pub fn of(change: &Change) -> Self {
+        let ObjectId { cluster, group, namespace, .. } = change.object.clone();
+        Self { cluster, group, resource: change.resource.clone(), namespace }
+    }
 }
 
 /// What may be thrown away.
@@ -370,6 +394,43 @@ pub trait Journal: Send + Sync {
 
     /// The resource types of which anything is kept, each once, whatever the cluster.
     fn types(&self) -> Result<Vec<ResourceType>, StoreError>;
+
+    /// Where anything is kept, each place once: at least every place of a change that can be read and of an object that a state may tell.
+    /// Reads every header unless the engine knows better.
+    fn places(&self) -> Result<BTreeSet<Place>, StoreError> {
+        let Some(oldest) = self.oldest()? else { return Ok(BTreeSet::new()) };
+        let mut places = BTreeSet::new();
+        let mut after: Option<ObjectId> = None;
+        let before = Seq(oldest.seq.0.saturating_sub(1));
+        loop {
+            let page = self.objects(before, &Filter::changes(), after.as_ref(), COUNTED_AT_ONCE, BodyDetail::None)?;
+            places.extend(page.objects.iter().map(Place::of));
+            after = page.objects.into_iter().last().map(|change| change.object);
+            if !page.more || after.is_none() {
+                break;
+            }
+        }
+        let range = SeqRange { first: oldest.seq, last: self.watermark() };
+        let (filter, order, detail) = (Filter::changes(), Order::Ascending, BodyDetail::None);
+        let mut query = ReadQuery { range, filter, after: None, order, limit: COUNTED_AT_ONCE, detail };
+        loop {
+            let page = self.read(&query)?;
+            query.after = page.records.last().map(|recorded| recorded.record.seq());
+            places.extend(page.records.iter().filter_map(|recorded| match &recorded.record {
+                Record::Change(change) => Some(Place::of(change)),
+                Record::Mark(_) => None,
+            }));
+            if !page.more || query.after.is_none() {
+                return Ok(places);
+            }
+        }
+    }
+
+    /// A number that is another one whenever `places` may have grown. Asked again after a page was read, it tells whether every record of
+    /// the page stands in a place that was known before.
+    fn places_generation(&self) -> Result<u64, StoreError> {
+        Ok(self.watermark().0)
+    }
 
     /// How many objects have a change that is kept: each once, on however many days it changed.
     /// Reads every header unless the engine knows better.

@@ -12,7 +12,7 @@ mod sqlite;
 pub mod stream;
 
 pub use journal::{
-    Appended, Batch, BodyDetail, Checkpoint, ConsumerCursor, Head, Journal, ObjectsPage, Oldest, Page, ReadQuery, Retained,
+    Appended, Batch, BodyDetail, Checkpoint, ConsumerCursor, Head, Journal, ObjectsPage, Oldest, Page, Place, ReadQuery, Retained,
     RetentionPolicy, SegmentState, SegmentSummary, StoreError, WriterEpoch,
 };
 pub use memory::{MemoryImport, MemoryJournal};

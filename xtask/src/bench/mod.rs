@@ -4,6 +4,7 @@
 //! the real API server. Invariant: nothing is written into the checkout unless `--write` names the file.
 
 mod arrivals;
+mod detection;
 mod memory;
 mod page;
 mod recording;
@@ -25,7 +26,7 @@ const FULL_CHANGES: u64 = 10_000_000;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only these sections.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Section::Recording, Section::Journal])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Section::Recording, Section::Detection, Section::Journal])]
     sections: Vec<Section>,
     /// The large journal holds ten million changes, whatever --changes says. Takes hours on two cores.
     #[arg(long)]
@@ -34,6 +35,8 @@ pub(crate) struct Args {
     trace: trace::Options,
     #[command(flatten)]
     recording: recording::Options,
+    #[command(flatten)]
+    detection: detection::Options,
     #[command(flatten)]
     journal: JournalOptions,
     /// How to print.
@@ -48,6 +51,8 @@ pub(crate) struct Args {
 enum Section {
     /// A recording process beside a real API server: how late, how much memory.
     Recording,
+    /// The doctor that watches a real API server: from a fault to its incident.
+    Detection,
     /// The journal alone, on a trace of the real control plane: bytes, rates, times.
     Journal,
 }
@@ -74,6 +79,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut report = Report::begin();
     if wants(Section::Recording) {
         runtime.block_on(recording::measure(&args.recording, &mut report))?;
+    }
+    if wants(Section::Detection) {
+        runtime.block_on(detection::measure(&args.detection, args.recording.proreus.as_ref(), &mut report))?;
     }
     if let Some(trace) = trace {
         let mut options = args.journal.clone();

@@ -41,7 +41,7 @@ pub(crate) struct Options {
     churn: f64,
     /// The binary to measure [default: the one built beside this program].
     #[arg(long)]
-    proreus: Option<PathBuf>,
+    pub(super) proreus: Option<PathBuf>,
 }
 
 /// Adds the rows.

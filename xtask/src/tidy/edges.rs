@@ -23,7 +23,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("probe", &["model", "doctor", "record"]),
     ("playground", &["model"]),
     ("app", &["model", "observe", "doctor", "scenario", "store", "record", "emit", "probe", "playground"]),
-    ("api", &["model", "observe", "app"]),
+    ("api", &["model", "observe", "doctor", "app"]),
     ("serve", &["model", "api", "app"]),
     // `serve` is a verb of the command line, and the verb starts the host.
     ("cli", &["model", "doctor", "api", "app", "serve"]),

@@ -1,8 +1,11 @@
 //! The configuration file as it is written.
 
+use proreus_doctor::DoctorSettings;
+use proreus_doctor::incidents::IncidentSettings;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::auth::AuthSection;
 use super::{ConfigError, EmitSection, MonitorSection};
 
 /// Every key of the file. All are optional.
@@ -29,6 +32,10 @@ pub struct FileConfig {
     pub insecure_no_auth: Option<bool>,
     /// What is recorded.
     pub record: RecordSection,
+    /// Graces, severities, thresholds, silences of the checks.
+    pub doctor: DoctorSettings,
+    /// Hold-downs, windows and limits of incidents.
+    pub incidents: IncidentSettings,
     /// How patient monitors are, and how many may listen.
     pub monitor: MonitorSection,
     /// Who is told of incidents.
@@ -58,14 +65,6 @@ pub struct ClusterEntry {
     pub in_cluster: bool,
     /// What to call it; left out, the context's name.
     pub name: Option<String>,
-}
-
-/// Who may ask.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct AuthSection {
-    /// Bearer tokens, one a line.
-    pub token_file: Option<String>,
 }
 
 /// Serve HTTPS.

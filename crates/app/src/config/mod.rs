@@ -3,18 +3,20 @@
 //!
 //! Pure but for `read_file`: the environment and the flags are arguments.
 
+mod auth;
 mod emit;
 mod file;
 mod monitor;
 mod quantity;
 mod settings;
 
+pub use auth::{AuthSection, AuthSettings, KubernetesSection, OidcSection, RuleSection, WaysSettings};
 pub use emit::{EmitSection, EmitSettings, EndpointEntry, EndpointSettings, EndpointType, Receiver};
 pub use file::{ClusterEntry, FileConfig, ResourceEntry, parse_file};
 pub use monitor::{MonitorSection, MonitorSettings};
 pub use quantity::parse_bytes;
 pub(crate) use settings::MIN_DISK_BYTES;
-pub use settings::{AuthSettings, Overrides, RecordSelection, Settings, TlsSettings, resolve};
+pub use settings::{Overrides, RecordSelection, Settings, TlsSettings, resolve};
 
 use std::path::{Path, PathBuf};
 

@@ -3,8 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use proreus_doctor::incidents::IncidentSettings;
+use proreus_doctor::{DoctorSettings, SettingsError};
 use serde_json::Value;
 
+use super::auth::{self, AuthSettings};
 use super::emit::{EmitSettings, resolve_emit};
 use super::file::{ClusterEntry, FileConfig, ResourceEntry};
 use super::monitor::{MonitorSettings, resolve_monitor};
@@ -21,6 +24,9 @@ const MAX_RETENTION_DAYS: u32 = 3_650;
 pub(crate) const DEFAULT_DATA_DIR: &str = "proreus-data";
 /// Smallest journal bound: below it a single day of a small cluster would not fit.
 pub(crate) const MIN_DISK_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Longest hold-down or window: a week. What is remembered of the past for longer would be asked of the journal.
+const MAX_WINDOW_SECONDS: u32 = 7 * 24 * 3_600;
 
 /// What flags and environment may override; `None` leaves it to the next layer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,17 +76,6 @@ impl Overrides {
             in_cluster: false,
         }
     }
-}
-
-/// Who may ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AuthSettings {
-    /// Everybody: we listen on loopback.
-    Loopback,
-    /// Everybody, on any address, on the operator's word.
-    InsecureOpen,
-    /// Bearer tokens of this file.
-    TokenFile(PathBuf),
 }
 
 /// HTTPS.
@@ -142,6 +137,10 @@ pub struct Settings {
     pub tls: Option<TlsSettings>,
     /// What is recorded.
     pub record: RecordSelection,
+    /// Graces, severities, thresholds, silences of the checks.
+    pub doctor: DoctorSettings,
+    /// Hold-downs, windows and limits of incidents.
+    pub incidents: IncidentSettings,
     /// How patient monitors are, and how many may listen.
     pub monitor: MonitorSettings,
     /// Who is told of incidents.
@@ -184,17 +183,20 @@ pub fn resolve(file: Option<(&str, FileConfig)>, env: &Overrides, flags: &Overri
 
     let listen = resolve_listen(listen, port, env.port.is_some() && flags.listen.is_none() && env.listen.is_none())?;
     let insecure = flags.insecure_no_auth.or(file.insecure_no_auth).unwrap_or(false);
+    let clusters = resolve_clusters(&file_name, &file, flags)?;
     Ok(Settings {
-        auth: resolve_auth(listen, token_file.map(|found| found.value), insecure)?,
+        auth: auth::resolve(&file_name, listen, token_file.map(|found| found.value), insecure, &file.auth, &clusters)?,
         listen,
         data_dir: data_dir.map_or_else(|| PathBuf::from(DEFAULT_DATA_DIR), |found| PathBuf::from(found.value)),
         retention_days: resolve_days(days)?,
         max_disk_bytes: disk.map(resolve_bytes).transpose()?,
-        clusters: resolve_clusters(&file_name, &file, flags)?,
+        clusters,
         kubeconfig: flags.kubeconfig.clone().or(file.kubeconfig.clone()).map(PathBuf::from),
         tls: resolve_tls(cert, key)?,
         monitor: resolve_monitor(&file_name, &file.monitor)?,
         max_query_limit: resolve_query_limit(&file_name, file.max_query_limit)?,
+        doctor: resolve_doctor(&file_name, file.doctor.clone())?,
+        incidents: resolve_incidents(&file_name, file.incidents.clone())?,
         emit: resolve_emit(&file_name, file.emit.clone())?,
         record: resolve_record(file),
     })
@@ -256,20 +258,6 @@ fn parse_listen(found: &Found<String>) -> Result<SocketAddr, ConfigError> {
         .map_err(|_| found.refuse(format!("`{}` is no address and port", found.value), "write 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080"))
 }
 
-fn resolve_auth(listen: SocketAddr, token_file: Option<String>, insecure: bool) -> Result<AuthSettings, ConfigError> {
-    match (token_file, listen.ip().is_loopback(), insecure) {
-        (Some(path), _, _) => Ok(AuthSettings::TokenFile(PathBuf::from(path))),
-        (None, true, _) => Ok(AuthSettings::Loopback),
-        (None, false, true) => Ok(AuthSettings::InsecureOpen),
-        (None, false, false) => Err(ConfigError {
-            origin: "configuration".to_owned(),
-            key: "auth.tokenFile".to_owned(),
-            problem: format!("is not set, and {listen} can be reached by others"),
-            hint: "set auth.tokenFile (--token-file), listen on 127.0.0.1, or say --insecure-no-auth".to_owned(),
-        }),
-    }
-}
-
 fn resolve_days(days: Option<Found<String>>) -> Result<u32, ConfigError> {
     let Some(found) = days else { return Ok(DEFAULT_RETENTION_DAYS) };
     let parsed = found.value.parse().ok().filter(|days| (1..=MAX_RETENTION_DAYS).contains(days));
@@ -328,6 +316,45 @@ fn resolve_query_limit(origin: &str, limit: Option<usize>) -> Result<usize, Conf
         problem: format!("`{limit}` is out of range"),
         hint: format!("give a whole number from 1 to {MAX_PAGE_LIMIT}"),
     })
+}
+
+/// Checks and thresholds that do not exist are refused by the path of their key.
+fn resolve_doctor(origin: &str, doctor: DoctorSettings) -> Result<DoctorSettings, ConfigError> {
+    let refuse = |error: SettingsError| {
+        let said = error.to_string();
+        let (key, problem) = said.split_once(": ").unwrap_or(("doctor", &said));
+        ConfigError {
+            origin: origin.to_owned(),
+            key: key.to_owned(),
+            problem: problem.to_owned(),
+            hint: "`proreus explain` lists the checks, and `proreus explain CHECK` its thresholds".to_owned(),
+        }
+    };
+    doctor.validate().map(|()| doctor).map_err(refuse)
+}
+
+/// A limit of nothing would tell nothing.
+fn resolve_incidents(origin: &str, incidents: IncidentSettings) -> Result<IncidentSettings, ConfigError> {
+    let counts = [("incidents.stormLimit", incidents.storm_limit), ("incidents.registryOwners", incidents.registry_owners)];
+    let times = [
+        ("incidents.holdDownSeconds", incidents.hold_down_seconds),
+        ("incidents.flapWindowSeconds", incidents.flap_window_seconds),
+        ("incidents.stormWindowSeconds", incidents.storm_window_seconds),
+        ("incidents.causeWindowSeconds", incidents.cause_window_seconds),
+    ];
+    let refuse = |key: &str, found: u32, allowed: String| ConfigError {
+        origin: origin.to_owned(),
+        key: key.to_owned(),
+        problem: format!("`{found}` is out of range"),
+        hint: allowed,
+    };
+    if let Some((key, found)) = counts.into_iter().find(|(_, count)| *count == 0) {
+        return Err(refuse(key, found, "give a whole number from 1".to_owned()));
+    }
+    match times.into_iter().find(|(_, seconds)| *seconds > MAX_WINDOW_SECONDS) {
+        Some((key, found)) => Err(refuse(key, found, format!("give whole seconds up to {MAX_WINDOW_SECONDS}, which is a week"))),
+        None => Ok(incidents),
+    }
 }
 
 fn resolve_record(file: FileConfig) -> RecordSelection {

@@ -93,11 +93,6 @@ impl Feed {
         Ok(Stretch { records: changes.collect(), until, more: page.more })
     }
 
-    /// The last durable position.
-    pub(super) fn watermark(&self) -> Seq {
-        self.journal.watermark()
-    }
-
     /// The last record of an incident in a stretch that begins after `seq`; for the news.
     pub(super) fn newest_after(&self, seq: Seq) -> Result<Option<Seq>, StoreError> {
         let query = ReadQuery {

@@ -140,6 +140,9 @@ impl Running {
     async fn work(mut self) {
         let mut news = self.lane.news.clone();
         let ending = self.lane.ending.clone();
+        if self.seq == Seq(0) {
+            self.begin().await;
+        }
         while !ending.is_cancelled() {
             news.mark_unchanged();
             let read_well = self.read_news().await;
@@ -156,6 +159,19 @@ impl Running {
             }
         }
         self.end().await;
+    }
+
+    /// A new endpoint: what it is to be told is kept before anything is sent, so that a kill right after forgets nothing of it.
+    async fn begin(&mut self) {
+        self.read_news().await;
+        let ending = self.lane.ending.clone();
+        tokio::select! {
+            outcome = self.lane.keep.keep(self.cursor()) => match outcome {
+                Ok(()) => self.is_dirty = false,
+                Err(error) => tracing::warn!(endpoint = self.lane.endpoint, error, "how far an endpoint was told could not be kept"),
+            },
+            () = ending.cancelled() => {}
+        }
     }
 
     /// When to look again though nothing happens.
@@ -204,16 +220,22 @@ impl Running {
     fn fold(&mut self, stretch: Stretch) {
         for record in &stretch.records {
             let name = self.lane.aliases.borrow().iter().find(|(_, id)| *id == record.cluster).map(|(name, _)| name.clone());
-            self.step(Input::Incident(record, name.as_deref()));
+            let step = self.outbox.note(record, name.as_deref(), self.lane.clock.now());
+            self.carry_out(step);
         }
         self.is_dirty |= stretch.until.0.saturating_sub(self.kept.0) > SCANNED_LIMIT || self.seq == Seq(0);
         self.seq = stretch.until;
     }
 
     fn step(&mut self, input: Input<'_>) {
+        let step = self.outbox.step(input, self.lane.clock.now());
+        self.next_due = step.next_due;
+        self.carry_out(step);
+    }
+
+    fn carry_out(&mut self, step: Step) {
+        let Step { send, given_up, delivered, next_due: _ } = step;
         let now = self.lane.clock.now();
-        let Step { send, given_up, delivered, next_due } = self.outbox.step(input, now);
-        self.next_due = next_due;
         self.is_dirty |= self.outbox.take_changed();
         for notice in &given_up {
             let incident = &notice.incident.id;

@@ -114,7 +114,9 @@ impl Supervisor {
         let (aliases_out, aliases) = watch::channel(Vec::new());
         let (news_out, news) = watch::channel(Seq(0));
         let ending = self.ending.clone();
-        let newsman = tokio::spawn(spread_news(self.feed(None), self.inputs.watermark.clone(), news_out, ending.clone()));
+        // Taken before any lane begins: what a lane does not read when it begins is news.
+        let seen = self.inputs.journal.watermark();
+        let newsman = tokio::spawn(spread_news(self.feed(None), seen, self.inputs.watermark.clone(), news_out, ending.clone()));
         while !ending.is_cancelled() {
             let settings = wanted.borrow_and_update().clone();
             let known = (self.inputs.aliases)();
@@ -235,9 +237,7 @@ async fn stop(consumer: &str, started: Started) {
 }
 
 /// Wakes the lanes when there is a record of an incident, and not for everything else that is recorded.
-async fn spread_news(feed: Feed, mut watermark: watch::Receiver<Seq>, news: watch::Sender<Seq>, ending: CancellationToken) {
-    // A lane reads for itself when it begins.
-    let mut seen = feed.watermark();
+async fn spread_news(feed: Feed, mut seen: Seq, mut watermark: watch::Receiver<Seq>, news: watch::Sender<Seq>, ending: CancellationToken) {
     while !ending.is_cancelled() {
         let upto = *watermark.borrow_and_update();
         let (reading, from) = (feed.clone(), seen);

@@ -1,10 +1,10 @@
-//! What Proreus may see: the ClusterRole, with or without Secrets.
+//! What Proreus may see: the ClusterRole, with or without Secrets, with or without questions about callers.
 //!
 //! Pure. Only `list` and `watch`: these are what a recorder does. `get` on everything would also be a way into the kubelets
 //! (`nodes/proxy`) and the pods (`pods/exec` by websocket), so it is given for one namespace, by its name, and for the definitions of
 //! custom types.
 
-use super::{DnsName, ManifestOptions};
+use super::{Callers, DnsName, ManifestOptions};
 
 /// Whether changes of Secrets are recorded. Their values never are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,13 +71,19 @@ const ROLE: &str = include_str!("templates/role.yaml");
 const EVERYTHING: &str = include_str!("templates/rules-everything.yaml");
 const WITHOUT_SECRETS: &str = include_str!("templates/rules-without-secrets.yaml");
 
+const REVIEWS: &str = include_str!("templates/rules-reviews.yaml");
+
 /// The ClusterRole as a template of its own, with the rules in place.
-pub(super) fn cluster_role(secrets: &SecretAccess, events: EventAccess) -> String {
+pub(super) fn cluster_role(secrets: &SecretAccess, callers: Callers, events: EventAccess) -> String {
+    let reviews = match callers {
+        Callers::TokenOnly => "",
+        Callers::KubernetesIdentities => REVIEWS,
+    };
     let written = match events {
         EventAccess::None => "",
         EventAccess::Written => EVENTS,
     };
-    ROLE.replace("${recorded}", &recorded(secrets)).replace("${events}", written)
+    ROLE.replace("${recorded}", &recorded(secrets)).replace("${reviews}", reviews).replace("${events}", written)
 }
 
 /// The lines of the configuration that switch Events on; empty when they are off.
@@ -87,6 +93,16 @@ pub(super) fn emit_keys(events: EventAccess) -> &'static str {
         EventAccess::Written => EMIT,
     }
 }
+
+/// The lines of the configuration under `auth` for callers besides those with the token.
+pub(super) fn caller_keys(callers: Callers) -> &'static str {
+    match callers {
+        Callers::TokenOnly => "",
+        Callers::KubernetesIdentities => KUBERNETES,
+    }
+}
+
+const KUBERNETES: &str = "\n      # Tokens that this cluster accepts, for what their users may list.\n      kubernetes: {}";
 
 /// The lines of the configuration under `record`; empty when there is nothing to say.
 pub(super) fn record_keys(options: &ManifestOptions) -> String {

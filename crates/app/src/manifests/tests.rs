@@ -22,8 +22,13 @@ fn options() -> ManifestOptions {
         redaction_key: None,
         token: Some(BearerToken::from_bytes([0x5a; 32])),
         secrets: SecretAccess::Recorded,
+        callers: Callers::TokenOnly,
         events: EventAccess::None,
     }
+}
+
+fn for_the_clusters_users() -> ManifestOptions {
+    ManifestOptions { callers: Callers::KubernetesIdentities, ..options() }
 }
 
 fn guarded() -> ManifestOptions {
@@ -111,6 +116,22 @@ fn never_asks_for_more_than_reading() {
             }
         }
     }
+}
+
+#[test]
+fn asks_about_callers_only_when_told_to_and_then_for_two_reviews_exactly() {
+    let rules = |options: &ManifestOptions| -> Vec<Value> {
+        let documents = documents(options);
+        document(&documents, "ClusterRole")["rules"].as_array().expect("rules").clone()
+    };
+    let (plain, more) = (rules(&options()), rules(&for_the_clusters_users()));
+    let review = |group: &str, resource: &str| serde_json::json!({ "apiGroups": [group], "resources": [resource], "verbs": ["create"] });
+    let added: Vec<Value> = more.iter().filter(|rule| !plain.contains(rule)).cloned().collect();
+    let reviews = [review("authentication.k8s.io", "tokenreviews"), review("authorization.k8s.io", "subjectaccessreviews")];
+    assert_eq!(added, reviews);
+    assert_eq!(more.len(), plain.len() + 2);
+    let config::AuthSettings::Ways(ways) = settings(&for_the_clusters_users()).auth else { unreachable!("several ways") };
+    assert!(ways.kubernetes.is_some() && ways.token_file.is_some() && !ways.is_open);
 }
 
 #[test]

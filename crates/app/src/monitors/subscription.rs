@@ -78,7 +78,7 @@ impl Subscription {
                 return None;
             }
             self.changes.mark_unchanged();
-            if let Some(notice) = self.from_log() {
+            if let Some(notice) = self.next_in_log() {
                 return Some(notice);
             }
             let now = Instant::now();
@@ -97,7 +97,7 @@ impl Subscription {
         }
     }
 
-    fn from_log(&mut self) -> Option<MonitorNotice> {
+    fn next_in_log(&mut self) -> Option<MonitorNotice> {
         let target = match &self.target {
             Some(target) => target.clone(),
             None => self.appeared()?,

@@ -7,6 +7,7 @@ use proreus_store::{BodyDetail, ReadQuery};
 use super::range::check_limit;
 use super::{ChangeView, DEFAULT_PAGE_LIMIT, PAGE_BYTES_MAX, Questions, RecordView};
 use crate::AppError;
+use crate::access::admits_everywhere;
 
 /// Records of the first portion of a page, before it is known how large they are: 8 of the largest objects that are recorded, each with
 /// the version before it, are some 50 MB.
@@ -126,7 +127,12 @@ impl Questions {
         }
         let filter = Filter { changes: wanted.changes, marks: wanted.marks, access: access.clone(), ..question.filter.clone() };
         let query = ReadQuery { range, filter, after, order: question.order, limit, detail: BodyDetail::BodyAndPrevious };
-        let (items, more) = self.fill(query, question.full)?;
+        let (mut items, more) = self.fill(query, question.full)?;
+        for item in &mut items {
+            if let RecordView::Mark(mark) = item {
+                hide_what_names_others(mark, access);
+            }
+        }
         // With nothing more to come in this range, the next ascending page starts behind all that was looked at, not behind the last match.
         let seq = match (more, question.order) {
             (false, Order::Ascending) => range.last.max(nothing_new),
@@ -160,6 +166,16 @@ impl Questions {
             }
             query.limit = (PORTION_BYTES / (read_bytes / read).max(1)).clamp(1, left);
         }
+    }
+}
+
+/// Leaves of a type's mark what it says of the watching. Its reason may name objects of any namespace, such as one that could not be
+/// recorded, so it is for those who may read the type in all of them.
+fn hide_what_names_others(mark: &mut Mark, access: &Access) {
+    let scope = &mark.scope;
+    if !scope.resource.is_empty() && !admits_everywhere(access, &scope.cluster, &scope.group, &scope.resource) {
+        mark.reason.clear();
+        mark.detail = serde_json::Value::Null;
     }
 }
 

@@ -7,6 +7,7 @@ mod audit;
 mod before;
 mod changes;
 mod figures;
+mod incidents;
 mod monitoring;
 mod objects;
 mod range;
@@ -24,6 +25,7 @@ pub use audit::{AUDIT_USER, AuditAnswer, AuditObjectAnswer, AuditQuestion};
 pub use before::BeforeQuestion;
 pub use changes::{ChangesAnswer, ChangesQuestion, MarksAnswer, MarksQuestion, RecordsAnswer};
 pub use figures::{StoreFigures, StoreSizes};
+pub use incidents::{IncidentNews, IncidentView, IncidentsAnswer, IncidentsQuestion};
 pub use monitoring::{
     CauseClass, Monitoring, Outline, Phase, PhaseOptions, Progress, RootKind, Severity, StateWord, Target, Told, UpdateSource,
 };

@@ -317,11 +317,12 @@ impl Questions {
 
     /// Uids of every kept incarnation of a name.
     fn incarnations(&self, object: &ObjectRef, access: &Access) -> Result<Vec<Uid>, AppError> {
+        let at = self.journal.watermark();
+        // Also for a named uid: Events are joined by it, and whoever may read Events may not read every object that they speak of.
+        let newest = self.identify(object, at, access)?;
         if let Some(uid) = &object.uid {
             return Ok(vec![uid.clone()]);
         }
-        let at = self.journal.watermark();
-        let newest = self.identify(object, at, access)?;
         let mut uids = vec![newest.uid.clone()];
         let mut filter = Filter {
             clusters: vec![newest.cluster.clone()],

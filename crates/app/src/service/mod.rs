@@ -3,6 +3,7 @@
 //! Not here: HTTP (that is `serve`) and signals (that is `cli`). Invariant: after `shutdown` everything that was taken in is durable.
 
 mod board;
+mod door;
 mod emission;
 mod housekeeping;
 mod reload;
@@ -21,12 +22,12 @@ use proreus_record::{
 use proreus_store::{DirectoryLock, Journal, OpenOptions, SqliteJournal, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Authenticator, TokenFile};
 use crate::application::Application;
-use crate::config::{AuthSettings, ConfigError, Settings};
+use crate::config::{ConfigError, Settings};
 use crate::emission::Emission;
 use crate::monitors::{MonitorInputs, Monitors, Passing};
 use crate::questions::Questions;
+use crate::watching::{WatchSettings, Watching};
 
 pub use board::Recording;
 pub use reload::ConfigSource;
@@ -54,6 +55,9 @@ pub enum ServiceError {
     /// The bearer tokens cannot be used.
     #[error("{0}")]
     Tokens(String),
+    /// What callers are checked by cannot be used.
+    #[error("{0}")]
+    Access(String),
 }
 
 impl ServiceError {
@@ -61,7 +65,11 @@ impl ServiceError {
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::Config(_) | Self::Connect(_) | Self::Tokens(_) | Self::Store(StoreError::Newer { .. } | StoreError::NoJournal { .. })
+            Self::Config(_)
+                | Self::Connect(_)
+                | Self::Tokens(_)
+                | Self::Access(_)
+                | Self::Store(StoreError::Newer { .. } | StoreError::NoJournal { .. })
         )
     }
 
@@ -73,6 +81,7 @@ impl ServiceError {
             Self::Store(error) => crate::error::store_hint(error),
             Self::Record(RecordError::Journal { source, .. } | RecordError::Append(source)) => crate::error::store_hint(source),
             Self::Record(_) => "see the log; what was recorded before is safe".to_owned(),
+            Self::Access(_) => "check `auth` in the configuration; docs/guides/access.md has examples".to_owned(),
             Self::Tokens(_) => {
                 "write one token a line, each of at least 16 characters, and make the file readable for this process".to_owned()
             }
@@ -98,6 +107,7 @@ pub struct ServiceInputs {
 pub struct Service {
     application: Arc<Application>,
     recording: Arc<Recording>,
+    watching: Arc<Watching>,
     emission: Emission,
     journal: Arc<SqliteJournal>,
     ending: CancellationToken,
@@ -148,7 +158,8 @@ impl Service {
     /// What will not do about the journal, the key, the tokens or the configuration.
     pub async fn start(inputs: ServiceInputs) -> Result<Self, ServiceError> {
         let ServiceInputs { settings, clusters, clock, config, recorder } = inputs;
-        let door = door(&settings)?;
+        let reviewers = door::reviewers(&settings, &clusters)?;
+        let files = door::Files::open(&settings)?;
         let journal = open_journal(settings.data_dir.clone()).await?;
         let key = redaction_key(&settings)?;
         let redactor = Redactor::new(Arc::new(key), redaction_settings(&settings.record));
@@ -160,6 +171,14 @@ impl Service {
                 .await?;
         let watermark = handle.watermark();
         let recording = Arc::new(Recording::new(handle));
+        let ending = CancellationToken::new();
+        let watching = Watching::start(
+            as_trait.clone(),
+            recording.appender(),
+            watermark.clone(),
+            WatchSettings { doctor: settings.doctor.clone(), incidents: settings.incidents.clone() },
+            ending.clone(),
+        );
         let questions = Questions::new(as_trait.clone());
         let monitors = Arc::new(Monitors::new(MonitorInputs {
             questions: questions.clone(),
@@ -170,6 +189,7 @@ impl Service {
         }));
         let told = emission::Told { journal: as_trait.clone(), clock: clock.clone(), clusters: writable, settings: settings.emit.clone() };
         let emission = told.start(&recording, watermark.clone());
+        let door = door::door(&settings, files, reviewers, &questions, clock.clone())?;
         let application = Arc::new(Application {
             questions,
             door,
@@ -177,10 +197,10 @@ impl Service {
             board: recording.clone(),
             emission: emission.board(),
             watermark: watermark.clone(),
+            watching: Some(watching.clone()),
             monitors: monitors.clone(),
             max_query_limit: settings.max_query_limit,
         });
-        let ending = CancellationToken::new();
         let monitoring = tokio::spawn(monitors.follow(watermark, ending.clone()));
         let keeper = housekeeping::Keeper::new(journal.clone(), clock, &settings);
         let retention = keeper.retention();
@@ -188,13 +208,14 @@ impl Service {
         let following = tokio::spawn(reload::follow(reload::Following {
             application: application.clone(),
             recording: recording.clone(),
+            watching: watching.clone(),
             source: config,
             defaults: recorder,
             retention,
             emission: emission.reconfigure(),
             ending: ending.clone(),
         }));
-        Ok(Self { application, recording, emission, journal, ending, housekeeping, following, monitoring })
+        Ok(Self { application, recording, watching, emission, journal, ending, housekeeping, following, monitoring })
     }
 
     /// What the interfaces ask.
@@ -205,6 +226,11 @@ impl Service {
     /// The live recording.
     pub fn recording(&self) -> Arc<Recording> {
         self.recording.clone()
+    }
+
+    /// The doctor that watches.
+    pub fn watching(&self) -> Arc<Watching> {
+        self.watching.clone()
     }
 
     /// The journal itself, for keeping the store.
@@ -232,17 +258,6 @@ impl Service {
             tracing::error!("the housekeeping ended unexpectedly");
         }
         Ok(outcome?)
-    }
-}
-
-fn door(settings: &Settings) -> Result<Authenticator, ServiceError> {
-    match &settings.auth {
-        AuthSettings::Loopback => Ok(Authenticator::Open),
-        AuthSettings::InsecureOpen => {
-            tracing::warn!(listen = %settings.listen, "everybody who reaches this address can read everything that is recorded");
-            Ok(Authenticator::Open)
-        }
-        AuthSettings::TokenFile(path) => TokenFile::open(path.clone()).map(Authenticator::Tokens).map_err(ServiceError::Tokens),
     }
 }
 

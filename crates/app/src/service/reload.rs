@@ -18,6 +18,7 @@ use super::housekeeping::policy_of;
 use super::selection::recorder_settings;
 use crate::application::Application;
 use crate::config::{ConfigError, EmitSettings, Overrides, Settings, parse_file, resolve};
+use crate::watching::{WatchSettings, Watching};
 
 /// Between two looks at the file: a mounted ConfigMap changes within a minute anyway.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -51,6 +52,7 @@ impl ConfigSource {
 pub(super) struct Following {
     pub(super) application: Arc<Application>,
     pub(super) recording: Arc<Recording>,
+    pub(super) watching: Arc<Watching>,
     pub(super) source: Option<ConfigSource>,
     pub(super) defaults: RecorderSettings,
     pub(super) retention: Arc<ArcSwap<RetentionPolicy>>,
@@ -86,6 +88,7 @@ async fn put_in_force(following: &Following, read: &Result<Settings, ConfigError
         Ok((settings, recorder)) => {
             following.retention.store(Arc::new(policy_of(settings)));
             following.recording.reconfigure(recorder).await;
+            following.watching.reconfigure(WatchSettings { doctor: settings.doctor.clone(), incidents: settings.incidents.clone() });
             following.emission.send_if_modified(|former| std::mem::replace(former, settings.emit.clone()) != settings.emit);
             tracing::info!("the changed configuration is in force; listen, tls, auth, clusters, dataDir and redaction need a restart");
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::OutputFlags;
+use super::{OutputFlags, SourceFlags};
 use crate::output::Format;
 
 /// Flags of `scenario`.
@@ -51,6 +51,8 @@ pub(crate) enum DoctorFormat {
     Table,
     /// One JSON object.
     Json,
+    /// One YAML document.
+    Yaml,
     /// JUnit XML, for pipelines: one test case a check.
     Junit,
 }
@@ -69,14 +71,59 @@ pub(crate) enum FailOn {
     Never,
 }
 
+/// Where `doctor` looks.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Where to look")]
+pub(crate) struct PatientFlags {
+    /// Kubeconfig file; KUBECONFIG [default: ~/.kube/config]
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig [default: the current one, or the cluster we run in]
+    #[arg(long, value_name = "NAME", conflicts_with = "data_dir")]
+    pub(crate) context: Option<String>,
+    /// The cluster we run in, by the pod's service account
+    #[arg(long, conflicts_with_all = ["kubeconfig", "context", "data_dir"])]
+    pub(crate) in_cluster: bool,
+    /// Directory of a journal instead of a cluster; PROREUS_DATA_DIR
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl PatientFlags {
+    /// Whether a cluster is named.
+    pub(crate) fn names_a_cluster(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some() || self.in_cluster
+    }
+}
+
+/// What `doctor --active` does.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Trying things in the cluster")]
+pub(crate) struct ActiveFlags {
+    /// Also try things: a pod is made and deleted, others are rehearsed, Services and ingresses are asked; told before it is done
+    #[arg(long, conflicts_with_all = ["at", "data_dir"])]
+    pub(crate) active: bool,
+    /// Image of the pod that is made; it is pulled anew
+    #[arg(long, value_name = "IMAGE", requires = "active", default_value = "registry.k8s.io/pause:3.10")]
+    pub(crate) probe_image: String,
+    /// Namespace in which the pod is made [default: one of its own, which is deleted afterwards]
+    #[arg(long, value_name = "NAMESPACE", requires = "active")]
+    pub(crate) probe_namespace: Option<String>,
+    /// How long the pod may take to run
+    #[arg(long, value_name = "SECONDS", requires = "active", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub(crate) probe_timeout_seconds: u32,
+}
+
 /// Flags of `doctor`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DoctorFlags {
-    /// Directory of a journal; PROREUS_DATA_DIR [default: proreus-data]
-    #[arg(long, value_name = "DIR", help_heading = "Where to ask")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// Look at this moment instead of the last record: RFC 3339, a date, how long ago (15m), or a sequence number
-    #[arg(long, value_name = "TIME")]
+    #[command(flatten)]
+    pub(crate) patient: PatientFlags,
+    /// Graces, thresholds and silences: the section `doctor` of this configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Look at this moment of a journal instead of its last record: RFC 3339, a date, how long ago (15m), or a sequence number
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["kubeconfig", "context", "in_cluster"])]
     pub(crate) at: Option<String>,
     /// Only this check, by id or by a reason it gives; repeat for several
     #[arg(long, value_name = "CHECK")]
@@ -96,6 +143,8 @@ pub(crate) struct DoctorFlags {
     /// What to print [default: table]
     #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "How to show it")]
     pub(crate) output: Option<DoctorFormat>,
+    #[command(flatten)]
+    pub(crate) trying: ActiveFlags,
 }
 
 /// Flags of `explain`.
@@ -123,11 +172,8 @@ pub(crate) enum StateWord {
 /// Flags of `incidents`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct IncidentsFlags {
-    /// Directory of a journal; PROREUS_DATA_DIR [default: proreus-data]
-    #[arg(long, value_name = "DIR", help_heading = "Where to ask")]
-    pub(crate) data_dir: Option<PathBuf>,
     /// As they were known at this moment: RFC 3339, a date, how long ago (15m), or a sequence number
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with = "watch")]
     pub(crate) at: Option<String>,
     /// Only open or only resolved ones
     #[arg(long, value_enum, value_name = "STATE", default_value_t)]
@@ -135,6 +181,26 @@ pub(crate) struct IncidentsFlags {
     /// Only about this namespace; repeat for several
     #[arg(short, long, value_name = "NAMESPACE")]
     pub(crate) namespace: Vec<String>,
+    /// Only those that this check found; repeat for several
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) check: Vec<String>,
+    /// Only those that were not resolved before
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only those that had opened by then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Go on and print what opens, changes and is resolved
+    #[arg(short = 'f', long = "watch", visible_alias = "follow")]
+    pub(crate) watch: bool,
+    /// With --data-dir: fold the records anew instead of reading what was recorded of incidents
+    #[arg(long, conflicts_with = "server")]
+    pub(crate) replay: bool,
+    /// With --data-dir: fold the records anew under the sections `doctor` and `incidents` of this configuration
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
+    #[command(flatten)]
+    pub(crate) source: SourceFlags,
 }

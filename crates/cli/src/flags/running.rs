@@ -145,6 +145,9 @@ pub(crate) struct ManifestsFlags {
     /// With --without-secrets: API group of custom resources to record, such as example.com; repeat for several
     #[arg(long, value_name = "GROUP", requires = "without_secrets")]
     pub(crate) custom_group: Vec<String>,
+    /// Let the cluster's own users ask too, for what its RBAC lets them list; allows us to create TokenReviews and SubjectAccessReviews
+    #[arg(long)]
+    pub(crate) kubernetes_identities: bool,
     /// Write Events on the objects that incidents are about, and give the permission for that
     #[arg(long)]
     pub(crate) emit_events: bool,

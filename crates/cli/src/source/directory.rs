@@ -4,20 +4,29 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use proreus_api::{Change, Cluster, Diff, MonitorUpdate, ObjectAtTime};
+use proreus_api::{Change, Cluster, Diff, Incident, IncidentState, MonitorUpdate, ObjectAtTime};
+use proreus_app::doctor::IncidentState as KnownState;
 use proreus_app::monitors::MonitorCursor;
 use proreus_app::questions::{
-    ChangesQuestion, HistoryQuestion, Monitoring, ObjectQuestion, ObjectRef, PhaseOptions, RecordView, StateCursor, StateQuestion, Told,
+    ChangesQuestion, HistoryQuestion, IncidentsQuestion, Monitoring, ObjectQuestion, ObjectRef, PhaseOptions, RecordView, StateCursor,
+    StateQuestion, Told,
 };
 use proreus_app::{AppError, Moment, Questions, parse_moment};
 use proreus_model::{Access, Cursor, Order, Seq};
 
-use super::{Entry, HistoryAsk, ObjectAsk, ObjectsPage, RecordsAsk, RecordsPage, StateAsk};
+use super::{Entry, HistoryAsk, IncidentsAsk, IncidentsList, ObjectAsk, ObjectsPage, RecordsAsk, RecordsPage, StateAsk};
 use crate::failure::Failure;
 use crate::surroundings::Surroundings;
 
 /// Between two looks at a journal that another process writes: soon enough for a person's eye.
 pub(crate) const POLL: Duration = Duration::from_millis(250);
+
+fn state_of(state: IncidentState) -> KnownState {
+    match state {
+        IncidentState::Open => KnownState::Open,
+        IncidentState::Resolved => KnownState::Resolved,
+    }
+}
 
 /// A journal's files.
 pub(crate) struct Directory {
@@ -118,6 +127,22 @@ impl Directory {
         let answer = self.questions.state(&question, &Access::All)?;
         let next = answer.next().map(|next| next.to_string());
         Ok(ObjectsPage { items: answer.items.into_iter().map(Change::from).collect(), next })
+    }
+
+    pub(super) fn incidents(&self, ask: &IncidentsAsk) -> Result<IncidentsList, Failure> {
+        let time = |name: &'static str, text: &Option<String>| text.as_deref().map(|text| parse_moment(name, text, self.now)).transpose();
+        let question = IncidentsQuestion {
+            at: self.moment(ask.at.as_deref())?,
+            namespaces: ask.namespaces.clone(),
+            states: ask.state.into_iter().map(state_of).collect(),
+            checks: ask.checks.clone(),
+            since: time("since", &ask.since)?,
+            until: time("until", &ask.until)?,
+            replay: ask.replay.clone(),
+            ..IncidentsQuestion::default()
+        };
+        let answer = self.questions.incidents(&question, &Access::All)?;
+        Ok(IncidentsList { time: answer.time, items: answer.items.into_iter().map(Incident::from).collect() })
     }
 
     pub(super) fn diff(&self, from: u64, to: u64) -> Result<Diff, Failure> {

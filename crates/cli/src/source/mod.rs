@@ -7,8 +7,9 @@ pub(crate) mod event_stream;
 mod server;
 
 use jiff::Timestamp;
-use proreus_api::{Change, Cluster, Diff, Mark, ObjectAtTime};
+use proreus_api::{Change, Cluster, Diff, Incident, IncidentState, Mark, ObjectAtTime};
 use proreus_app::questions::Selection;
+use proreus_app::watching::WatchSettings;
 use serde::Serialize;
 
 pub(crate) use directory::Directory;
@@ -88,6 +89,34 @@ pub(crate) struct HistoryAsk {
     pub(crate) events: bool,
     /// With objects.
     pub(crate) full: bool,
+}
+
+/// Which incidents.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IncidentsAsk {
+    /// As they were known when, as the person wrote it.
+    pub(crate) at: Option<String>,
+    /// Open or resolved.
+    pub(crate) state: Option<IncidentState>,
+    /// Namespaces of primary objects.
+    pub(crate) namespaces: Vec<String>,
+    /// Ids of checks.
+    pub(crate) checks: Vec<String>,
+    /// Not resolved before.
+    pub(crate) since: Option<String>,
+    /// Opened by then.
+    pub(crate) until: Option<String>,
+    /// Fold the files anew under these settings.
+    pub(crate) replay: Option<WatchSettings>,
+}
+
+/// Incidents in the order of their opening.
+#[derive(Clone, Debug)]
+pub(crate) struct IncidentsList {
+    /// They.
+    pub(crate) items: Vec<Incident>,
+    /// The moment.
+    pub(crate) time: Timestamp,
 }
 
 /// Which objects.
@@ -210,6 +239,14 @@ impl Source {
         match self {
             Self::Server(server) => server.state(ask, cursor, limit).await,
             Self::Directory(directory) => directory.state(ask, cursor, limit),
+        }
+    }
+
+    /// The incidents as they were known at a moment.
+    pub(crate) async fn incidents(&self, ask: &IncidentsAsk) -> Result<IncidentsList, Failure> {
+        match self {
+            Self::Server(server) => server.incidents(ask).await,
+            Self::Directory(directory) => directory.incidents(ask),
         }
     }
 

@@ -4,14 +4,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use proreus_api::{Change, ChangePage, Cluster, ClusterPage, Diff, MarkPage, MonitorLog, ObjectAtTime, Problem, StatePage, read_json};
+use proreus_api::{
+    Change, ChangePage, Cluster, ClusterPage, Diff, IncidentPage, IncidentState, MarkPage, MonitorLog, ObjectAtTime, Problem, StatePage,
+    read_json,
+};
 use proreus_app::monitors::MAX_TIMEOUT;
 use proreus_app::questions::Selection;
 use reqwest::{Client, Response, Url};
 use serde::de::DeserializeOwned;
 
 use super::event_stream::EventStream;
-use super::{DEFAULT_SERVER, Entry, HistoryAsk, ObjectAsk, ObjectsPage, RecordsAsk, RecordsPage, StateAsk};
+use super::{DEFAULT_SERVER, Entry, HistoryAsk, IncidentsAsk, IncidentsList, ObjectAsk, ObjectsPage, RecordsAsk, RecordsPage, StateAsk};
 use crate::failure::Failure;
 
 /// A server that does not take the connection within this is not there.
@@ -22,6 +25,9 @@ const SILENCE: Duration = Duration::from_secs(90);
 const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 /// Last sightings of a name among which its kind is looked for.
 const SIGHTINGS: u64 = 100;
+
+/// Incidents of one page.
+const INCIDENTS_PAGE: u64 = 1_000;
 
 /// A running server.
 pub(crate) struct Server {
@@ -188,6 +194,30 @@ impl Server {
         }
         let page: StatePage = self.get(&["state"], &pairs).await?;
         Ok(ObjectsPage { items: page.items, next: page.next_cursor })
+    }
+
+    pub(super) async fn incidents(&self, ask: &IncidentsAsk) -> Result<IncidentsList, Failure> {
+        let mut pairs: Pairs = vec![("limit", INCIDENTS_PAGE.to_string())];
+        pairs.extend(ask.namespaces.iter().map(|namespace| ("namespace", namespace.clone())));
+        pairs.extend(ask.checks.iter().map(|check| ("check", check.clone())));
+        pairs.extend(ask.state.map(|state| match state {
+            IncidentState::Open => ("state", "open".to_owned()),
+            IncidentState::Resolved => ("state", "resolved".to_owned()),
+        }));
+        let words = [("since", &ask.since), ("until", &ask.until)];
+        pairs.extend(words.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+        let mut first = pairs.clone();
+        first.extend(self.moment(ask.at.as_deref()).await?.map(|at| ("at", at)));
+        let mut page: IncidentPage = self.get(&["incidents"], &first).await?;
+        let time = page.time;
+        let mut items = std::mem::take(&mut page.items);
+        while let Some(cursor) = page.next_cursor {
+            let mut next = pairs.clone();
+            next.push(("cursor", cursor));
+            page = self.get(&["incidents"], &next).await?;
+            items.append(&mut page.items);
+        }
+        Ok(IncidentsList { items, time })
     }
 
     pub(super) async fn diff(&self, from: u64, to: u64) -> Result<Diff, Failure> {

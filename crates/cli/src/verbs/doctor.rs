@@ -1,17 +1,21 @@
-//! `doctor`: what is wrong at a moment, grouped by what it is wrong with, worst first.
+//! `doctor`: what is wrong at a moment, grouped by what it is wrong with, worst first; of a cluster itself, or of a journal.
 
-use jiff::Timestamp;
-use proreus_app::doctor::{DoctorAnswer, DoctorQuestion};
+use jiff::{SignedDuration, Timestamp};
+use proreus_app::doctor::{DoctorAnswer, DoctorQuestion, check_named};
+use proreus_app::live::{self, Connection, LiveAnswer, LiveQuestion, Looked, ProbeOptions, Seen};
 use proreus_app::{Moment, Questions};
-use proreus_doctor::{CheckTally, Finding, Severity, Unsettled, UnsettledState};
+use proreus_doctor::{CheckTally, Finding, Mode, Severity, Unsettled, UnsettledState};
 use proreus_model::{Access, Seq};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::{counted, grouped};
 use crate::failure::Failure;
 use crate::flags::{DoctorFlags, DoctorFormat, FailOn};
 use crate::output::{Format, write_one};
+use crate::progress::Progress;
 use crate::run::Context;
+use crate::signals::Signals;
 use crate::terminal::paint::Ink;
 use crate::terminal::times::{absolute, between};
 use crate::view::diagnosis::{self, Page};
@@ -24,13 +28,35 @@ const PLAIN_COLUMNS: usize = 110;
 #[serde(rename_all = "camelCase")]
 struct Outcome<'a> {
     at: Timestamp,
-    seq: Seq,
+    /// Position in the journal, where a journal was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<Seq>,
+    /// The cluster, where it was asked itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<Patient<'a>>,
     objects: usize,
     findings: &'a [Finding],
     held: &'a [Finding],
     silenced: Vec<Silenced<'a>>,
     unsettled: &'a [Unsettled],
     checks: &'a std::collections::BTreeMap<&'static str, CheckTally>,
+}
+
+/// The cluster that was asked itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Patient<'a> {
+    context: &'a str,
+    id: &'a str,
+    server_version: &'a str,
+    clock_ahead_seconds: i64,
+}
+
+/// What was asked, and what it said.
+struct Told {
+    answer: DoctorAnswer,
+    /// Of the cluster itself; `None` for a journal.
+    live: Option<(String, Looked)>,
 }
 
 #[derive(Serialize)]
@@ -42,23 +68,150 @@ struct Silenced<'a> {
 }
 
 /// Runs the verb.
-pub(crate) fn run(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<(), Failure> {
-    let questions = (context.around.open)(&super::store::directory(flags.data_dir.as_ref(), context))?;
+pub(crate) async fn run(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+    refuse_idle_probes(flags)?;
+    let told = match is_journal(flags, context) {
+        true => recorded(flags, context)?,
+        false => live(flags, context).await?,
+    };
+    match flags.output.unwrap_or_default() {
+        DoctorFormat::Table => show(&told, flags, context)?,
+        DoctorFormat::Json => write_one(context.around.stdout, Format::Json, &outcome(&told))?,
+        DoctorFormat::Yaml => write_one(context.around.stdout, Format::Yaml, &outcome(&told))?,
+        DoctorFormat::Junit => {
+            let place = told.live.as_ref().map_or("journal", |(alias, _)| alias.as_str());
+            write!(context.around.stdout, "{}", diagnosis::junit(&told.answer, place))?;
+        }
+    }
+    context.around.stdout.flush()?;
+    verdict(&told.answer, flags)
+}
+
+/// A journal is asked when one is named, or a moment; else a cluster.
+fn is_journal(flags: &DoctorFlags, context: &Context<'_, '_>) -> bool {
+    let is_named_around = || (context.around.env)("PROREUS_DATA_DIR").is_some_and(|value| !value.is_empty());
+    let is_cluster = flags.patient.names_a_cluster() || flags.trying.active;
+    flags.patient.data_dir.is_some() || flags.at.is_some() || (!is_cluster && is_named_around())
+}
+
+/// Whoever names an active check means it to be run.
+fn refuse_idle_probes(flags: &DoctorFlags) -> Result<(), Failure> {
+    if flags.trying.active {
+        return Ok(());
+    }
+    for word in &flags.check {
+        let check = check_named(word)?;
+        if check.mode == Mode::Active {
+            return Err(Failure::Usage {
+                problem: format!("`{}` does something in the cluster", check.id),
+                hint: format!("add --active to run it, or `proreus explain {}` to read what it does", check.id),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Graces, thresholds and silences as the named configuration has them.
+fn settings(flags: &DoctorFlags) -> Result<proreus_doctor::DoctorSettings, Failure> {
+    match &flags.config {
+        Some(path) => Ok(super::incidents::watch_settings(Some(path))?.doctor),
+        None => Ok(proreus_doctor::DoctorSettings::default()),
+    }
+}
+
+fn recorded(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<Told, Failure> {
+    let questions = (context.around.open)(&super::store::directory(flags.patient.data_dir.as_ref(), context))?;
     let now = questions.journal().last_recorded_at().unwrap_or_else(|| context.around.clock.now());
     let question = DoctorQuestion {
         at: moment(flags.at.as_deref(), &questions, now)?,
         checks: flags.check.clone(),
         namespaces: flags.namespace.clone(),
-        ..DoctorQuestion::default()
+        settings: settings(flags)?,
     };
-    let answer = questions.doctor(&question, &Access::All)?;
-    match flags.output.unwrap_or_default() {
-        DoctorFormat::Table => show(&answer, flags, context)?,
-        DoctorFormat::Json => write_one(context.around.stdout, Format::Json, &outcome(&answer))?,
-        DoctorFormat::Junit => write!(context.around.stdout, "{}", diagnosis::junit(&answer))?,
+    Ok(Told { answer: questions.doctor(&question, &Access::All)?, live: None })
+}
+
+async fn live(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<Told, Failure> {
+    let source = live::cluster(&connection(flags, context)).await?;
+    let question = LiveQuestion { checks: flags.check.clone(), namespaces: flags.namespace.clone(), settings: settings(flags)? };
+    let mut progress = Progress::new("looking", "types", context);
+    let clock = context.around.clock.clone();
+    let stderr = &mut *context.around.stderr;
+    let seen = live::see(&question, source, clock, |at| progress.at(at.listed as u64, at.types as u64, stderr)).await?;
+    drop(progress);
+    let mut answer = seen.examine(&question)?;
+    if flags.trying.active {
+        try_things(flags, &question, &seen, &mut answer, context).await?;
     }
-    context.around.stdout.flush()?;
-    verdict(&answer, flags)
+    tell_doubts(&answer.looked, context);
+    Ok(Told { answer: answer.answer, live: Some((answer.alias, answer.looked)) })
+}
+
+fn connection(flags: &DoctorFlags, context: &Context<'_, '_>) -> Connection {
+    let patient = &flags.patient;
+    let is_named_around = (context.around.env)("KUBECONFIG").is_some_and(|value| !value.is_empty());
+    match () {
+        () if patient.in_cluster => Connection::InCluster,
+        () if patient.names_a_cluster() || is_named_around => {
+            Connection::Kubeconfig { path: patient.kubeconfig.clone(), context: patient.context.clone() }
+        }
+        () => Connection::Default,
+    }
+}
+
+/// Says what will be done, does it, and says what could not be cleared away. A signal ends it in good order.
+async fn try_things(
+    flags: &DoctorFlags,
+    question: &LiveQuestion,
+    seen: &Seen,
+    answer: &mut LiveAnswer,
+    context: &mut Context<'_, '_>,
+) -> Result<(), Failure> {
+    let options = ProbeOptions {
+        namespace: flags.trying.probe_namespace.clone(),
+        image: flags.trying.probe_image.clone(),
+        within: SignedDuration::from_secs(flags.trying.probe_timeout_seconds.into()),
+    };
+    let plan = seen.plan(question, &options)?;
+    for removed in seen.clear_leftovers().await {
+        context.note(&format!("removed what an earlier run left: {removed}"));
+    }
+    context.note("this will be tried:");
+    for line in plan.lines() {
+        context.note(&format!("  {line}"));
+    }
+    let mut signals = Signals::take()?;
+    let cancel = CancellationToken::new();
+    let probing = seen.probe(plan, &cancel, |probe| tracing::debug!(check = probe.check, says = probe.says, "trying"), answer);
+    tokio::pin!(probing);
+    let (left, is_cut_short) = tokio::select! {
+        left = &mut probing => (left, false),
+        () = signals.next() => {
+            cancel.cancel();
+            (signals.while_ending(async { Ok(probing.await) }).await?, true)
+        }
+    };
+    for one in left {
+        context.note(&format!("could not be deleted: {one}; the next run removes it once it has expired"));
+    }
+    match is_cut_short {
+        true => Err(Failure::Interrupted),
+        false => Ok(()),
+    }
+}
+
+/// What the person should know about the look itself.
+fn tell_doubts(looked: &Looked, context: &mut Context<'_, '_>) {
+    if !looked.clock_ahead.is_zero() {
+        let (seconds, way) = (looked.clock_ahead.as_secs().abs(), if looked.clock_ahead.is_positive() { "behind" } else { "ahead of" });
+        context.note(&format!("this machine's clock is {seconds} s {way} the cluster's, which is the one that counts here"));
+    }
+    if let Some(reason) = &looked.anonymous {
+        context.note(&format!("the cluster does not tell who it is: {reason}"));
+    }
+    if looked.refused > 0 {
+        context.note(&format!("{} could not be read and were left out", counted(looked.refused, "object")));
+    }
 }
 
 pub(crate) fn moment(at: Option<&str>, questions: &Questions, now: Timestamp) -> Result<Moment, Failure> {
@@ -71,12 +224,18 @@ pub(crate) fn moment(at: Option<&str>, questions: &Questions, now: Timestamp) ->
     }
 }
 
-fn outcome(answer: &DoctorAnswer) -> Outcome<'_> {
-    let report = &answer.report;
+fn outcome(told: &Told) -> Outcome<'_> {
+    let (answer, report) = (&told.answer, &told.answer.report);
     let silenced = report.silenced.iter().map(|(finding, until)| Silenced { silenced_until: *until, finding });
     Outcome {
         at: answer.time,
-        seq: answer.seq,
+        seq: told.live.is_none().then_some(answer.seq),
+        cluster: told.live.as_ref().map(|(alias, looked)| Patient {
+            context: alias,
+            id: looked.cluster.as_str(),
+            server_version: &looked.server_version,
+            clock_ahead_seconds: looked.clock_ahead.as_secs(),
+        }),
         objects: answer.objects,
         findings: &report.findings,
         held: &report.held,
@@ -86,8 +245,8 @@ fn outcome(answer: &DoctorAnswer) -> Outcome<'_> {
     }
 }
 
-fn show(answer: &DoctorAnswer, flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<(), Failure> {
-    let report = &answer.report;
+fn show(told: &Told, flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+    let (answer, report) = (&told.answer, &told.answer.report);
     let (paint, columns) = (context.paint(), context.around.columns.unwrap_or(PLAIN_COLUMNS));
     let mut page = Page { out: &mut *context.around.stdout, paint, columns, now: answer.time };
     page.findings(&report.findings)?;
@@ -97,7 +256,7 @@ fn show(answer: &DoctorAnswer, flags: &DoctorFlags, context: &mut Context<'_, '_
         page.unsettled(&report.unsettled)?;
     }
     context.around.stdout.flush()?;
-    context.note(&summary(answer));
+    context.note(&summary(told));
     let blind = blind(&report.unsettled);
     if !flags.all && (!report.held.is_empty() || blind > 0) {
         let held = counted(report.held.len() as u64, "finding");
@@ -106,8 +265,8 @@ fn show(answer: &DoctorAnswer, flags: &DoctorFlags, context: &mut Context<'_, '_
     Ok(())
 }
 
-fn summary(answer: &DoctorAnswer) -> String {
-    let report = &answer.report;
+fn summary(told: &Told) -> String {
+    let (answer, report) = (&told.answer, &told.answer.report);
     let count = |severity: Severity| report.findings.iter().filter(|finding| finding.severity == severity).count() as u64;
     let parts: Vec<String> = [(Severity::Critical, "critical"), (Severity::Warning, "warning"), (Severity::Info, "info")]
         .into_iter()
@@ -116,7 +275,11 @@ fn summary(answer: &DoctorAnswer) -> String {
         .collect();
     let found = if parts.is_empty() { "nothing is wrong".to_owned() } else { parts.join(", ") };
     let checks = counted(report.tallies.len() as u64, "check");
-    format!("{found}: {checks} over {} objects at {} (#{})", grouped(answer.objects as u64), absolute(answer.time), answer.seq)
+    let place = match &told.live {
+        Some((alias, looked)) => format!("in {alias} ({})", looked.server_version),
+        None => format!("(#{})", answer.seq),
+    };
+    format!("{found}: {checks} over {} objects at {} {place}", grouped(answer.objects as u64), absolute(answer.time))
 }
 
 /// Checks that could not look at a kind at all.

@@ -1,7 +1,7 @@
 //! `explain`: the catalogue of checks, from the very definitions that run.
 
 use proreus_app::doctor::{catalogue, check_named};
-use proreus_doctor::Check;
+use proreus_doctor::{Check, Mode};
 
 use super::counted;
 use super::doctor::ink;
@@ -65,6 +65,7 @@ fn one(check: &Check, context: &mut Context<'_, '_>) -> Result<(), Failure> {
     let fields = [
         ("severity", check.severity.as_str().to_owned()),
         ("grace", format!("{}, unless a finding says otherwise", seconds(check.grace_seconds))),
+        ("mode", mode(check).to_owned()),
         ("kinds", kinds(check)),
         ("needs", needs.join(", ")),
         ("reasons", check.reasons.join(", ")),
@@ -80,6 +81,14 @@ fn one(check: &Check, context: &mut Context<'_, '_>) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Said only of what does something.
+fn mode(check: &Check) -> &'static str {
+    match check.mode {
+        Mode::Passive => "",
+        Mode::Active => "active: it does something in the cluster, and runs only in `doctor --active`",
+    }
 }
 
 fn kinds(check: &Check) -> String {

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use proreus_app::manifests::{BearerToken, EventAccess, ManifestOptions, OptionError, SecretAccess, render};
+use proreus_app::manifests::{BearerToken, Callers, EventAccess, ManifestOptions, OptionError, SecretAccess, render};
 
 use rand::TryRng as _;
 
@@ -26,6 +26,7 @@ pub(crate) fn run(flags: &ManifestsFlags, context: &mut Context<'_, '_>) -> Resu
         token: if flags.no_token { None } else { Some(token()?) },
         redaction_key: flags.redaction_key_secret.as_deref().map(|name| parse("--redaction-key-secret", name)).transpose()?,
         secrets: if flags.without_secrets { SecretAccess::Excluded { custom_groups } } else { SecretAccess::Recorded },
+        callers: if flags.kubernetes_identities { Callers::KubernetesIdentities } else { Callers::TokenOnly },
         events: if flags.emit_events { EventAccess::Written } else { EventAccess::None },
     };
     if let Some(problem) = options.bound_beyond_volume() {

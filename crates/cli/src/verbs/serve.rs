@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use proreus_app::config::{AuthSettings, Overrides, read_file, resolve};
+use proreus_app::config::{Overrides, read_file, resolve};
 use proreus_app::service::{ConfigSource, Service, ServiceError, ServiceInputs, clusters_of};
 use proreus_serve::TlsFiles;
 
@@ -27,7 +27,7 @@ pub(crate) async fn run(flags: &ServeFlags, context: &mut Context<'_, '_>) -> Re
     let config = file.map(|(path, _): (PathBuf, _)| ConfigSource { path, env, flags: overrides });
     let tls = settings.tls.as_ref().map(|tls| TlsFiles { certificate: tls.cert.clone(), key: tls.key.clone() });
     let (listen, data_dir) = (settings.listen, settings.data_dir.display().to_string());
-    if settings.auth == AuthSettings::InsecureOpen {
+    if settings.auth.is_insecure() {
         context.note(&format!("warning: everybody who reaches {listen} can read everything that is recorded"));
     }
     let clock = context.around.clock.clone();

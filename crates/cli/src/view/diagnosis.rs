@@ -77,7 +77,9 @@ impl Page<'_> {
         self.lines(Ink::Added, "→ ", &first.remediation)?;
         let stale = if first.is_stale { ", as it was last seen: nobody looks at this kind any more" } else { "" };
         let evidence: Vec<String> = first.evidence.iter().map(|seq| format!("#{seq}")).collect();
-        self.lines(Ink::Faint, "", &format!("check {}, shown by {}{stale}", first.check, evidence.join(" ")))
+        // What was seen in a cluster itself has no record that shows it.
+        let shown = if evidence.is_empty() { String::new() } else { format!(", shown by {}", evidence.join(" ")) };
+        self.lines(Ink::Faint, "", &format!("check {}{shown}{stale}", first.check))
     }
 
     /// Text below the head of a group, in as many lines as it needs.
@@ -152,42 +154,55 @@ fn place(object: &ObjectId) -> String {
     }
 }
 
-/// JUnit XML: a suite of checks, a failure for each finding.
-pub(crate) fn junit(answer: &DoctorAnswer) -> String {
+/// JUnit XML as its strictest schema wants it: a suite of checks, for each check one case with at most one failure that tells of every
+/// finding.
+pub(crate) fn junit(answer: &DoctorAnswer, place: &str) -> String {
     let report = &answer.report;
     let skipped = |id: &str| report.unsettled.iter().find(|one| one.check == id && one.object.is_none());
-    let failures = report.findings.len();
-    let skips = report.tallies.keys().filter(|id| skipped(id).is_some()).count();
+    let of = |id: &str| report.findings.iter().filter(|finding| finding.check == id).collect::<Vec<_>>();
+    let failures = report.tallies.keys().filter(|id| !of(id).is_empty()).count();
+    let skips = report.tallies.keys().filter(|id| of(id).is_empty() && skipped(id).is_some()).count();
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    // Writing into a String cannot fail.
+    // Writing into a String cannot fail. The schema's times have neither a fraction nor a zone; it is UTC.
     let _ = writeln!(
         out,
-        "<testsuite name=\"proreus doctor\" timestamp=\"{}\" tests=\"{}\" failures=\"{failures}\" skipped=\"{skips}\">",
-        answer.time,
-        report.tallies.len()
+        "<testsuite name=\"proreus doctor\" timestamp=\"{}\" hostname=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"0\" \
+         skipped=\"{skips}\" time=\"0\">\n  <properties/>",
+        answer.time.strftime("%Y-%m-%dT%H:%M:%S"),
+        escaped(place),
+        report.tallies.len(),
     );
     for id in report.tallies.keys() {
-        let mut inside = String::new();
-        for finding in report.findings.iter().filter(|finding| finding.check == *id) {
-            let about = format!("{} {}", finding.object.kind, place(&finding.object));
-            let _ = writeln!(
-                inside,
-                "    <failure type=\"{}\" message=\"{}\">{}</failure>",
-                escaped(finding.severity.as_str()),
-                escaped(&format!("{}: {about}", finding.reason)),
-                escaped(&format!("{about}: {}. {}", finding.message, finding.remediation))
-            );
-        }
-        if let Some(skipped) = skipped(id).filter(|_| inside.is_empty()) {
-            let _ = writeln!(inside, "    <skipped message=\"{}\"/>", escaped(&skipped.reason));
-        }
-        let _ = match inside.is_empty() {
-            true => writeln!(out, "  <testcase classname=\"doctor\" name=\"{id}\"/>"),
-            false => writeln!(out, "  <testcase classname=\"doctor\" name=\"{id}\">\n{inside}  </testcase>"),
+        let (findings, head) = (of(id), format!("  <testcase classname=\"doctor\" name=\"{id}\" time=\"0\""));
+        let _ = match (findings.first(), skipped(id)) {
+            (Some(worst), _) => writeln!(
+                out,
+                "{head}>\n    <failure type=\"{}\" message=\"{}\">{}</failure>\n  </testcase>",
+                worst.severity.as_str(),
+                escaped(&headline(&findings)),
+                findings.iter().map(|finding| escaped(&told(finding))).collect::<Vec<_>>().join("\n")
+            ),
+            (None, Some(skipped)) => {
+                writeln!(out, "{head}>\n    <skipped message=\"{}\"/>\n  </testcase>", escaped(&skipped.reason))
+            }
+            (None, None) => writeln!(out, "{head}/>"),
         };
     }
-    out.push_str("</testsuite>\n");
+    out.push_str("  <system-out/>\n  <system-err/>\n</testsuite>\n");
     out
+}
+
+/// `ImagePullBackOff: Pod shop/web-1, and 2 more`.
+fn headline(findings: &[&Finding]) -> String {
+    let Some(first) = findings.first() else { return String::new() };
+    let more = if findings.len() > 1 { format!(", and {} more", findings.len() - 1) } else { String::new() };
+    format!("{}: {} {}{more}", first.reason, first.object.kind, place(&first.object))
+}
+
+/// A finding on a line.
+fn told(finding: &Finding) -> String {
+    let (severity, kind, message, remedy) = (finding.severity, &finding.object.kind, &finding.message, &finding.remediation);
+    format!("{severity} {} {kind} {}: {message}. {remedy}", finding.reason, place(&finding.object))
 }
 
 /// Text within XML; characters that XML cannot hold are shown as such.

@@ -19,7 +19,14 @@ pub(super) const CHECK: Check = Check {
     grace_seconds: 30,
     remediation: "read the message of the registry, then correct the image reference, the pull secret or the way to the registry",
     kinds: &[KindRef::POD],
-    reasons: &["ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"],
+    reasons: &[
+        "ImagePullBackOff",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    ],
     examine,
     ..Check::BASE
 };

@@ -184,6 +184,13 @@ impl Outbox {
         step
     }
 
+    /// Takes in the record of an incident and sends nothing yet: the next step does.
+    pub fn note(&mut self, record: &Arc<IncidentRecord>, cluster_name: Option<&str>, now: Timestamp) -> Step {
+        let mut step = Step::default();
+        self.take(record, cluster_name, now, &mut step);
+        step
+    }
+
     fn take(&mut self, record: &Arc<IncidentRecord>, cluster_name: Option<&str>, now: Timestamp, step: &mut Step) {
         let Some(entry) = self.incidents.get_mut(&record.id) else {
             if record.is_open && self.rules.selection.admits(record, cluster_name) {

@@ -4,7 +4,9 @@
 
 use jiff::Timestamp;
 use proreus_model::{ClusterId, ObjectId, Uid};
+use serde::{Deserialize, Serialize};
 
+use super::words::{self, Word};
 use crate::check::Severity;
 use crate::finding::Finding;
 
@@ -12,11 +14,14 @@ use crate::finding::Finding;
 const REGISTRY_CLASSES: [&str; 5] = ["Network", "Dns", "Tls", "HttpMismatch", "RateLimit"];
 
 /// What makes a symptom the same one over time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct SymptomKey {
     pub(super) object: ObjectId,
-    pub(super) check: &'static str,
-    pub(super) reason: &'static str,
+    #[serde(with = "words")]
+    pub(super) check: Word,
+    #[serde(with = "words")]
+    pub(super) reason: Word,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) part: Option<String>,
 }
 
@@ -27,10 +32,11 @@ impl SymptomKey {
 }
 
 /// What makes an incident the same one over time: an owner by its name, so that one that is made anew goes on, and a reason.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct IncidentKey {
-    owner: ObjectId,
-    pub(super) reason: &'static str,
+    pub(super) owner: ObjectId,
+    #[serde(with = "words")]
+    pub(super) reason: Word,
 }
 
 impl IncidentKey {
@@ -49,11 +55,14 @@ impl IncidentKey {
         let words =
             [owner.cluster.as_str(), owner.group.as_str(), owner.kind.as_str(), owner.namespace.as_str(), owner.name.as_str(), self.reason];
         let moment = at.as_nanosecond().to_string();
-        let bytes = words.iter().copied().chain([moment.as_str()]).flat_map(|word| word.bytes().chain([0]));
-        // FNV-1a, 64 bits: stable across runs and machines.
-        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-        format!("inc-{hash:016x}")
+        let bytes: Vec<u8> = words.iter().copied().chain([moment.as_str()]).flat_map(|word| word.bytes().chain([0])).collect();
+        format!("inc-{:016x}", fnv(&bytes))
     }
+}
+
+/// FNV-1a, 64 bits: stable across runs and machines.
+pub(super) fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// Where a symptom goes.

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use proreus_model::{FieldChange, ObjectId, Seq};
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use proreus_model::{FieldChange, Group, ObjectId, Resource, Seq};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::grouping::{IncidentKey, SymptomKey};
+use super::record::IncidentRecord;
 use crate::check::Severity;
 use crate::finding::{Finding, Rank};
 
@@ -19,7 +19,7 @@ pub(super) const FINDINGS_LIMIT: usize = 100;
 const EVIDENCE_LIMIT: usize = 50;
 
 /// Open or resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IncidentState {
     /// It goes on, or its hold-down does.
@@ -29,12 +29,16 @@ pub enum IncidentState {
 }
 
 /// What changed before an incident.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cause {
     /// The change.
     pub seq: Seq,
     /// When it was recorded.
     pub at: Timestamp,
+    /// API group of what changed.
+    pub group: Group,
+    /// Resource of what changed.
+    pub resource: Resource,
     /// Kind of what changed.
     pub kind: String,
     /// Namespace of what changed.
@@ -56,6 +60,8 @@ pub struct Incident {
     pub state: IncidentState,
     /// What it is wrong with.
     pub owner: ObjectId,
+    /// Resource of that.
+    pub resource: Resource,
     /// Why, as a word that programs read.
     pub reason: &'static str,
     /// How bad it is now; for a resolved one, how bad it was last.
@@ -83,12 +89,25 @@ pub struct Incident {
     pub(super) evidence: Vec<Seq>,
 }
 
+impl IncidentState {
+    /// The wire text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
 impl Incident {
     pub(super) fn open(key: &IncidentKey, owner: ObjectId, first: &Finding, at: Timestamp) -> Self {
+        // The resource of an owner that is another object is named by whoever knows the view.
+        let resource = if owner == first.object { first.resource.clone() } else { Resource::default() };
         Self {
             id: key.id(at),
             state: IncidentState::Open,
             owner,
+            resource,
             reason: key.reason,
             severity: first.severity,
             message: first.message.clone(),
@@ -116,8 +135,8 @@ impl Incident {
         self.findings.len() as u64 + self.uncounted
     }
 
-    /// Takes in a finding, one that `is_new` or one that it knows; says whether its severity changed.
-    pub(super) fn take(&mut self, key: &SymptomKey, finding: &Finding, is_new: bool, at: Timestamp) -> bool {
+    /// Takes in a finding, one that `is_new` or one that it knows.
+    pub(super) fn take(&mut self, key: &SymptomKey, finding: &Finding, is_new: bool, at: Timestamp) {
         self.last_seen_at = self.last_seen_at.max(at);
         for seq in &finding.evidence {
             if !self.evidence.contains(seq) && self.evidence.len() < EVIDENCE_LIMIT {
@@ -129,15 +148,15 @@ impl Incident {
         } else if is_new {
             self.uncounted += 1;
         }
-        self.retell()
+        self.retell();
     }
 
-    /// Brings severity and words into step with the findings; says whether the severity changed.
-    pub(super) fn retell(&mut self) -> bool {
+    /// Brings severity and words into step with the findings.
+    pub(super) fn retell(&mut self) {
         let rank = |finding: &&Finding| {
             (finding.reason != self.reason, finding.rank != Rank::Cause, std::cmp::Reverse(finding.severity), finding.since)
         };
-        let Some(first) = self.findings.values().min_by_key(rank) else { return false };
+        let Some(first) = self.findings.values().min_by_key(rank) else { return };
         let severity = self.findings.values().map(|finding| finding.severity).max().unwrap_or(first.severity);
         let others = self.count().saturating_sub(1);
         let more = match others {
@@ -150,62 +169,31 @@ impl Incident {
             self.message = format!("{}{more}", first.message);
             self.remediation = first.remediation.clone();
         }
-        std::mem::replace(&mut self.severity, severity) != severity
+        self.severity = severity;
     }
 }
 
 impl Serialize for Incident {
     /// In the words of the wire.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let findings: Vec<&Finding> = self.findings.values().collect();
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("id", &self.id)?;
-        map.serialize_entry("cluster", &self.owner.cluster)?;
-        map.serialize_entry("state", &self.state)?;
-        map.serialize_entry("namespace", &self.owner.namespace)?;
-        map.serialize_entry("kind", &self.owner.kind)?;
-        map.serialize_entry("name", &self.owner.name)?;
-        map.serialize_entry("uid", &self.owner.uid)?;
-        map.serialize_entry("severity", &self.severity)?;
-        map.serialize_entry("reason", self.reason)?;
-        map.serialize_entry("message", &self.message)?;
-        map.serialize_entry("remediation", &self.remediation)?;
-        map.serialize_entry("check", self.check)?;
-        map.serialize_entry("openedAt", &self.opened_at)?;
-        if let Some(resolved) = &self.resolved_at {
-            map.serialize_entry("resolvedAt", resolved)?;
-        }
-        map.serialize_entry("lastSeenAt", &self.last_seen_at)?;
-        map.serialize_entry("count", &self.count())?;
-        map.serialize_entry("findings", &findings)?;
-        if let Some(cause) = &self.cause {
-            map.serialize_entry("cause", cause)?;
-        }
-        if self.flaps > 0 {
-            map.serialize_entry("flaps", &self.flaps)?;
-        }
-        if let Some(merged) = &self.merged_into {
-            map.serialize_entry("mergedInto", merged)?;
-        }
-        map.serialize_entry("evidence", &self.evidence)?;
-        map.end()
+        IncidentRecord::from(self).wire().serialize(serializer)
     }
 }
 
-/// What a step brings about, for whoever tells others.
+/// What a step brings about, for whoever keeps it or tells others.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// An incident opened, or one came back.
-    Opened(Box<Incident>),
-    /// Its severity changed.
-    Changed(Box<Incident>),
+    Opened(Box<IncidentRecord>),
+    /// Something about it changed that is worth telling.
+    Changed(Box<IncidentRecord>),
     /// It is over.
-    Resolved(Box<Incident>),
+    Resolved(Box<IncidentRecord>),
 }
 
 impl Effect {
     /// The incident.
-    pub fn incident(&self) -> &Incident {
+    pub fn incident(&self) -> &IncidentRecord {
         match self {
             Self::Opened(incident) | Self::Changed(incident) | Self::Resolved(incident) => incident,
         }

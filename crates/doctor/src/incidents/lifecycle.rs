@@ -4,24 +4,35 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use jiff::Timestamp;
-use proreus_model::{ClusterId, ObjectId};
+use jiff::{SignedDuration, Timestamp};
+use proreus_model::{ClusterId, ObjectId, Resource};
+use proreus_observe::Snapshot;
+use serde::{Deserialize, Serialize};
 
 use super::agenda::Agenda;
-use super::grouping::{IncidentKey, SymptomKey, Target, cluster_object, is_of_node, nameless, registry_object, registry_of};
+use super::grouping::{IncidentKey, SymptomKey, Target, cluster_object, fnv, is_of_node, nameless, registry_object, registry_of};
 use super::incident::{Effect, Incident, IncidentState};
+use super::record::IncidentRecord;
 use super::settings::IncidentSettings;
+use super::words::word;
+use crate::check::Severity;
 use crate::examination::Judgement;
 use crate::finding::{Finding, Rank};
 
 /// Resolved incidents that are remembered; the journal has the others.
 const RESOLVED_LIMIT: usize = 1_000;
 
+/// How long after it was told what is new about an incident waits: pods that come and go one by one are told together.
+const RETELL_AFTER: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long after it was told an incident of which nothing is new but that it goes on is told again.
+const RECONFIRM_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
 /// A cluster, and the name of a node or of a registry.
 type Place = (ClusterId, String);
 
 /// A finding over time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Symptom {
     pub(super) finding: Finding,
     /// When it was first seen.
@@ -38,11 +49,30 @@ impl Symptom {
     }
 }
 
+/// What is due at a moment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Due {
+    /// A symptom is to be looked at.
+    Symptom(SymptomKey),
+    /// What is new about an incident may be told.
+    Tell(IncidentKey),
+}
+
+/// What was told last of an open incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Told {
+    at: Timestamp,
+    severity: Severity,
+    has_cause: bool,
+    print: u64,
+    last_seen_at: Timestamp,
+}
+
 /// Every symptom and every incident.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Lifecycle {
     pub(super) settings: IncidentSettings,
-    symptoms: BTreeMap<SymptomKey, Symptom>,
+    pub(super) symptoms: BTreeMap<SymptomKey, Symptom>,
     /// Symptoms by the name of their owner, and by their node: a change of either concerns them.
     by_owner: BTreeMap<ObjectId, BTreeSet<SymptomKey>>,
     by_node: BTreeMap<String, BTreeSet<SymptomKey>>,
@@ -54,12 +84,16 @@ pub(super) struct Lifecycle {
     /// Symptoms that are due and part of nothing yet.
     ready: BTreeSet<SymptomKey>,
     /// Symptoms that are due and wait for what may explain them.
-    blocked: BTreeSet<SymptomKey>,
-    open: BTreeMap<IncidentKey, Incident>,
-    resolved: VecDeque<(IncidentKey, Incident)>,
+    pub(super) blocked: BTreeSet<SymptomKey>,
+    pub(super) open: BTreeMap<IncidentKey, Incident>,
+    pub(super) resolved: VecDeque<(IncidentKey, Incident)>,
     /// When incidents opened, within the storm's window.
-    openings: VecDeque<Timestamp>,
-    pub(super) agenda: Agenda<SymptomKey>,
+    pub(super) openings: VecDeque<Timestamp>,
+    /// What was told of those that are open.
+    pub(super) told: BTreeMap<IncidentKey, Told>,
+    /// Incidents about which something may be new.
+    pub(super) touched: BTreeSet<IncidentKey>,
+    pub(super) agenda: Agenda<Due>,
     pub(super) effects: Vec<Effect>,
     /// Incidents that opened in this step and have no cause yet.
     pub(super) opened: Vec<IncidentKey>,
@@ -88,6 +122,12 @@ impl Lifecycle {
         symptoms.map(|symptom| symptom.seen_at.min(symptom.finding.since)).min()
     }
 
+    /// When the first symptom of an incident was heard of: it may have been so before, but nobody knew.
+    pub(super) fn first_heard(&self, key: &IncidentKey) -> Option<Timestamp> {
+        let symptoms = self.open.get(key)?.findings.keys().filter_map(|key| self.symptoms.get(key));
+        symptoms.map(|symptom| symptom.seen_at).min()
+    }
+
     /// The symptoms that a change of an object may concern, beside its own: those of the same owner, and those on it.
     pub(super) fn related(&self, owner: &ObjectId, node: Option<&str>) -> BTreeSet<SymptomKey> {
         let of_owner = self.by_owner.get(&nameless(owner)).into_iter().flatten();
@@ -96,7 +136,7 @@ impl Lifecycle {
     }
 
     /// Brings the indexes into step; `is_there` says whether the symptom comes or goes.
-    fn index(&mut self, key: &SymptomKey, finding: &Finding, is_there: bool) {
+    pub(super) fn index(&mut self, key: &SymptomKey, finding: &Finding, is_there: bool) {
         self.index_explanations(key, finding, is_there);
         let owner = nameless(&finding.owner);
         let node = finding.node.clone();
@@ -226,7 +266,7 @@ impl Lifecycle {
         for finding in findings {
             let key = SymptomKey::of(&finding);
             if finding.since > now {
-                self.agenda.put(finding.since, key.clone());
+                self.agenda.put(finding.since, Due::Symptom(key.clone()));
             }
             // Of those that hold, the latest; of those ahead, the first.
             let is_better = |known: &Finding| match (known.since > now, finding.since > now) {
@@ -260,7 +300,7 @@ impl Lifecycle {
         let key = SymptomKey::of(&finding);
         let due = finding.due();
         if let Some(until) = finding.until {
-            self.agenda.put(until, key.clone());
+            self.agenda.put(until, Due::Symptom(key.clone()));
         }
         if let Some(former) = self.symptoms.get(&key).map(|symptom| symptom.finding.clone()) {
             self.index(&key, &former, false);
@@ -275,15 +315,14 @@ impl Lifecycle {
         symptom.finding = finding;
         symptom.clean_since = None;
         match symptom.incident.clone() {
-            Some(incident) => {
+            Some(of) => {
                 let finding = symptom.finding.clone();
-                if let Some(incident) = self.open.get_mut(&incident)
-                    && incident.take(&key, &finding, false, now)
-                {
-                    self.effects.push(Effect::Changed(Box::new(incident.clone())));
+                if let Some(incident) = self.open.get_mut(&of) {
+                    incident.take(&key, &finding, false, now);
+                    self.touched.insert(of);
                 }
             }
-            None if due > now => self.agenda.put(due, key),
+            None if due > now => self.agenda.put(due, Due::Symptom(key)),
             None => {
                 self.ready.insert(key);
             }
@@ -299,7 +338,7 @@ impl Lifecycle {
                 let flaps = self.open.get(incident).map_or(0, |incident| incident.flaps);
                 let since = *symptom.clean_since.get_or_insert(now);
                 if let Ok(over) = since.checked_add(self.settings.hold_down(flaps)) {
-                    self.agenda.put(over, key.clone());
+                    self.agenda.put(over, Due::Symptom(key.clone()));
                 }
             }
         }
@@ -336,13 +375,12 @@ impl Lifecycle {
             if incident.findings.remove(key).is_none() {
                 incident.uncounted = incident.uncounted.saturating_sub(1);
             }
-            if incident.retell() {
-                self.effects.push(Effect::Changed(Box::new(incident.clone())));
-            }
+            incident.retell();
+            self.touched.insert(of);
         }
     }
 
-    fn count_in(&mut self, incident: &IncidentKey) {
+    pub(super) fn count_in(&mut self, incident: &IncidentKey) {
         *self.members.entry(incident.clone()).or_default() += 1;
     }
 
@@ -361,7 +399,8 @@ impl Lifecycle {
         incident.state = IncidentState::Resolved;
         incident.resolved_at = Some(now);
         incident.merged_into = merged_into;
-        self.effects.push(Effect::Resolved(Box::new(incident.clone())));
+        self.told.remove(key);
+        self.effects.push(Effect::Resolved(Box::new(IncidentRecord::from(&incident))));
         self.resolved.push_back((key.clone(), incident));
         if self.resolved.len() > RESOLVED_LIMIT {
             self.resolved.pop_front();
@@ -369,7 +408,7 @@ impl Lifecycle {
     }
 
     /// Gives every symptom that is due its incident, at the end of a moment.
-    pub(super) fn assign(&mut self, now: Timestamp) {
+    pub(super) fn assign(&mut self, view: &Snapshot, now: Timestamp) {
         let mut due = std::mem::take(&mut self.ready);
         due.append(&mut self.blocked);
         let opened_before = self.opened.len();
@@ -383,6 +422,7 @@ impl Lifecycle {
                 Target::Incident(target, owner) => {
                     let (target, owner) = self.digested(target, *owner, now);
                     self.join(&key, &finding, target, owner, now);
+                    self.name_resource(&key, view);
                 }
             }
         }
@@ -406,15 +446,23 @@ impl Lifecycle {
         (IncidentKey::new(&cluster, "IncidentStorm"), cluster)
     }
 
+    /// Gives the incident of a symptom the resource of its owner, by which access is given.
+    fn name_resource(&mut self, of: &SymptomKey, view: &Snapshot) {
+        let Some(key) = self.symptoms.get(of).and_then(|symptom| symptom.incident.as_ref()) else { return };
+        let Some(incident) = self.open.get_mut(key).filter(|incident| incident.resource.is_empty()) else { return };
+        let owner = &incident.owner;
+        let seen = view.get(owner).map(|object| &object.resource).or_else(|| view.resource_of(&owner.group, &owner.kind));
+        incident.resource = seen.cloned().unwrap_or_else(|| plural(owner.kind.as_str()));
+    }
+
     fn join(&mut self, key: &SymptomKey, finding: &Finding, target: IncidentKey, owner: ObjectId, now: Timestamp) {
         if let Some(symptom) = self.symptoms.get_mut(key) {
             symptom.incident = Some(target.clone());
         }
         self.count_in(&target);
         if let Some(incident) = self.open.get_mut(&target) {
-            if incident.take(key, finding, true, now) {
-                self.effects.push(Effect::Changed(Box::new(incident.clone())));
-            }
+            incident.take(key, finding, true, now);
+            self.touched.insert(target);
             return;
         }
         let mut incident = match self.take_back(&target, now) {
@@ -472,13 +520,91 @@ impl Lifecycle {
         }
     }
 
-    /// Tells of the incidents that opened in this step.
-    pub(super) fn announce(&mut self) {
+    /// Tells of the incidents that opened in this step, and of those about which something is new that need not wait.
+    pub(super) fn announce(&mut self, now: Timestamp) {
         for key in std::mem::take(&mut self.opened) {
-            if let Some(incident) = self.open.get(&key) {
-                self.effects.push(Effect::Opened(Box::new(incident.clone())));
+            self.touched.remove(&key);
+            let Some(record) = self.open.get(&key).map(IncidentRecord::from) else { continue };
+            self.told.insert(key, Told::of(&record, now));
+            self.effects.push(Effect::Opened(Box::new(record)));
+        }
+        for key in std::mem::take(&mut self.touched) {
+            self.tell(key, now);
+        }
+    }
+
+    /// Tells of an open incident what is new about it, or puts it off.
+    fn tell(&mut self, key: IncidentKey, now: Timestamp) {
+        let (Some(incident), Some(told)) = (self.open.get(&key), self.told.get(&key)) else { return };
+        let is_urgent = told.severity != incident.severity || told.has_cause != incident.cause.is_some();
+        let retell_at = told.at.checked_add(RETELL_AFTER).unwrap_or(Timestamp::MAX);
+        if !is_urgent && now < retell_at {
+            return self.agenda.put(retell_at, Due::Tell(key));
+        }
+        let record = IncidentRecord::from(incident);
+        let fresh = Told::of(&record, now);
+        if !is_urgent && fresh.print == told.print {
+            if fresh.last_seen_at <= told.last_seen_at {
+                return;
+            }
+            let reconfirm_at = told.at.checked_add(RECONFIRM_AFTER).unwrap_or(Timestamp::MAX);
+            if now < reconfirm_at {
+                return self.agenda.put(reconfirm_at, Due::Tell(key));
             }
         }
+        self.told.insert(key, fresh);
+        self.effects.push(Effect::Changed(Box::new(record)));
+    }
+
+    /// Takes over incidents that are recorded as open: those that go on keep their id and the moment of their opening, the others are over.
+    pub(super) fn adopt(&mut self, recorded: &[IncidentRecord], now: Timestamp) {
+        let mut fresh: BTreeSet<IncidentKey> = self.open.keys().cloned().collect();
+        for record in recorded {
+            let key = word(&record.reason).map(|reason| IncidentKey::new(&record.object.id(), reason));
+            let Some(key) = key.filter(|key| fresh.contains(key)) else {
+                let over = IncidentRecord { state: IncidentState::Resolved, resolved_at: Some(now), ..record.clone() };
+                self.effects.push(Effect::Resolved(Box::new(over)));
+                continue;
+            };
+            if let Some(incident) = self.open.get_mut(&key) {
+                incident.id.clone_from(&record.id);
+                incident.opened_at = record.opened_at;
+                incident.flaps = record.flaps;
+            }
+            fresh.remove(&key);
+            self.told.insert(key.clone(), Told::of(record, record.last_seen_at));
+            self.tell(key, now);
+        }
+        self.opened.extend(fresh);
+        self.announce(now);
+    }
+}
+
+impl Told {
+    fn of(record: &IncidentRecord, at: Timestamp) -> Self {
+        Self {
+            at,
+            severity: record.severity,
+            has_cause: record.cause.is_some(),
+            print: print_of(record),
+            last_seen_at: record.last_seen_at,
+        }
+    }
+}
+
+/// A fingerprint of what is worth telling anew: everything but what moves with every look.
+fn print_of(record: &IncidentRecord) -> u64 {
+    let mut still = IncidentRecord { last_seen_at: record.opened_at, evidence: Vec::new(), ..record.clone() };
+    still.findings.iter_mut().for_each(|finding| finding.evidence.clear());
+    fnv(&serde_json::to_vec(&still).unwrap_or_default())
+}
+
+/// The plural that a kind most likely has.
+fn plural(kind: &str) -> Resource {
+    let word = kind.to_lowercase();
+    match word.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies").as_str().into(),
+        None => format!("{word}s").as_str().into(),
     }
 }
 

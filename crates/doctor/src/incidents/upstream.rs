@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use proreus_model::{Change, FieldChange, ObjectId, Seq, Verb};
+use proreus_model::{Change, FieldChange, ObjectId, Resource, Seq, Verb};
 use proreus_observe::{KindRef, Observed, Snapshot, changed_fields};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::incident::Cause;
@@ -52,9 +53,11 @@ const KINDS: [(&str, &str); 27] = [
 const NOISE: [&str; 4] =
     ["metadata.annotations[\"deployment.kubernetes.io/", "metadata.ownerReferences", "metadata.finalizers", "metadata.deletion"];
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Upstream {
     object: ObjectId,
+    resource: Resource,
     seq: Seq,
     at: Timestamp,
     verb: Verb,
@@ -63,9 +66,27 @@ struct Upstream {
 }
 
 /// What changed lately, by cluster and namespace.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Vec<VecDeque<Upstream>>", into = "Vec<VecDeque<Upstream>>")]
 pub(super) struct UpstreamChanges {
     places: BTreeMap<(String, String), VecDeque<Upstream>>,
+}
+
+impl From<Vec<VecDeque<Upstream>>> for UpstreamChanges {
+    fn from(places: Vec<VecDeque<Upstream>>) -> Self {
+        let named = places.into_iter().filter_map(|changes| Some((changes.front().map(|change| place_of(&change.object))?, changes)));
+        Self { places: named.collect() }
+    }
+}
+
+impl From<UpstreamChanges> for Vec<VecDeque<Upstream>> {
+    fn from(changes: UpstreamChanges) -> Self {
+        changes.places.into_values().collect()
+    }
+}
+
+fn place_of(object: &ObjectId) -> (String, String) {
+    (object.cluster.to_string(), object.namespace.to_string())
 }
 
 impl UpstreamChanges {
@@ -88,9 +109,10 @@ impl UpstreamChanges {
             (Verb::Create | Verb::Delete, _, _) => Vec::new(),
             (Verb::Update, _, _) => return,
         };
-        let place = self.places.entry((object.cluster.to_string(), object.namespace.to_string())).or_default();
+        let place = self.places.entry(place_of(object)).or_default();
         place.push_back(Upstream {
             object: object.clone(),
+            resource: change.resource.clone(),
             seq: change.seq,
             at: change.recorded_at,
             verb: change.verb,
@@ -112,7 +134,7 @@ impl UpstreamChanges {
         let places = [&own, &wide];
         let distinct = if own == wide { &places[..1] } else { &places[..] };
         let all = distinct.iter().filter_map(|place| self.places.get(*place)).flatten();
-        let within = all.filter(|change| change.at >= from && change.at <= before);
+        let within = all.filter(|change| change.at >= from && (change.at <= before || about.may_be_heard_late(change)));
         let ranked = within.filter_map(|change| Some((about.rank(change, spec)?, change)));
         // What stands nearer is the likelier cause; of equals, the newest.
         let (_, best) = ranked.min_by_key(|(rank, change)| (*rank, std::cmp::Reverse(change.seq)))?;
@@ -124,14 +146,26 @@ impl UpstreamChanges {
 pub(super) struct About<'a> {
     owner: &'a ObjectId,
     node: Option<&'a str>,
+    /// When it was first heard of.
+    heard: Timestamp,
     /// The kinds that the checks look at which found it.
     seen: BTreeSet<KindRef>,
 }
 
 impl<'a> About<'a> {
-    pub(super) fn new(owner: &'a ObjectId, node: Option<&'a str>, found_by: impl IntoIterator<Item = &'static Check>) -> Self {
+    pub(super) fn new(
+        owner: &'a ObjectId,
+        node: Option<&'a str>,
+        heard: Timestamp,
+        found_by: impl IntoIterator<Item = &'static Check>,
+    ) -> Self {
         let kinds = |check: &'static Check| check.kinds.iter().chain(check.needs).chain(check.reads).copied();
-        Self { owner, node, seen: found_by.into_iter().flat_map(kinds).collect() }
+        Self { owner, node, heard, seen: found_by.into_iter().flat_map(kinds).collect() }
+    }
+
+    /// What an object refers to may go long after the object was last written, which is all that the object itself tells of a since.
+    fn may_be_heard_late(&self, change: &Upstream) -> bool {
+        change.verb == Verb::Delete && change.at <= self.heard && change.object.kind != self.owner.kind
     }
 
     /// Whether it is about pods, and so about all that makes pods what they are.
@@ -232,6 +266,8 @@ impl Upstream {
         Cause {
             seq: self.seq,
             at: self.at,
+            group: self.object.group.clone(),
+            resource: self.resource.clone(),
             kind: self.object.kind.to_string(),
             namespace: self.object.namespace.to_string(),
             name: self.object.name.to_string(),
@@ -265,7 +301,12 @@ mod tests {
             "serviceAccountName": "web",
         });
         for (kind, name) in [
-            ("ConfigMap", "settings"), ("ConfigMap", "ca"), ("Secret", "token"), ("Secret", "web-tls"), ("Secret", "pull"), ("ServiceAccount", "web"),
+            ("ConfigMap", "settings"),
+            ("ConfigMap", "ca"),
+            ("Secret", "token"),
+            ("Secret", "web-tls"),
+            ("Secret", "pull"),
+            ("ServiceAccount", "web"),
         ] {
             assert!(refers(&spec, kind, name), "{kind} {name}");
         }

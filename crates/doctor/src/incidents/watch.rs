@@ -2,7 +2,7 @@
 //!
 //! Pure. Records of one moment are folded together before anything is judged, so that their order within the moment decides nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use proreus_model::{ClusterId, Mark, MarkKind, ObjectId, Record, Uid};
@@ -10,10 +10,11 @@ use proreus_observe::{KindRef, Snapshot};
 
 use super::grouping::SymptomKey;
 use super::incident::{Effect, Incident};
-use super::lifecycle::Lifecycle;
+use super::lifecycle::{Due, Lifecycle};
+use super::record::{IncidentRecord, OWN_GROUP};
 use super::settings::IncidentSettings;
 use super::upstream::{About, UpstreamChanges};
-use crate::check::{Check, Mode};
+use crate::check::{Check, Mode, Severity};
 use crate::checks::{CHECKS, by_id};
 use crate::examination::{Judgement, examine_object};
 use crate::settings::DoctorSettings;
@@ -21,17 +22,17 @@ use crate::settings::DoctorSettings;
 /// The doctor that watches.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
-    view: Snapshot,
-    doctor: DoctorSettings,
-    lifecycle: Lifecycle,
-    upstream: UpstreamChanges,
+    pub(super) view: Snapshot,
+    pub(super) doctor: DoctorSettings,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) upstream: UpstreamChanges,
     /// What must be looked at again, at this moment.
-    dirty: BTreeSet<Look>,
-    now: Option<Timestamp>,
+    pub(super) dirty: BTreeSet<Look>,
+    pub(super) now: Option<Timestamp>,
 }
 
 /// One look of one check at one object.
-type Look = (ObjectId, &'static str);
+pub(super) type Look = (ObjectId, &'static str);
 
 impl Watch {
     /// Knows nothing yet.
@@ -44,13 +45,63 @@ impl Watch {
         &self.view
     }
 
+    /// The moment in hand: records of it may still come.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.now
+    }
+
     /// Open incidents and those resolved of late, in the order of their opening.
     pub fn incidents(&self) -> Vec<&Incident> {
         self.lifecycle.incidents()
     }
 
-    /// Takes in one record. What was due before it happens first.
+    /// How many incidents are open, by severity and check.
+    pub fn open_counts(&self) -> BTreeMap<(Severity, &'static str), u64> {
+        let mut counts = BTreeMap::new();
+        for incident in self.lifecycle.open.values() {
+            *counts.entry((incident.severity, incident.check)).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> (&DoctorSettings, &IncidentSettings) {
+        (&self.doctor, &self.lifecycle.settings)
+    }
+
+    /// Puts other settings in force at `now`. Everything up to then happens under the former ones; then everything is looked at again.
+    pub fn reconfigure(&mut self, doctor: DoctorSettings, incidents: IncidentSettings, now: Timestamp) -> Vec<Effect> {
+        self.settle(Some(self.now.map_or(now, |at| at.max(now))));
+        let now = self.now.map_or(now, |at| at.max(now));
+        self.now = Some(now);
+        self.doctor = doctor;
+        self.lifecycle.settings = incidents;
+        let symptoms: Vec<Look> = self.lifecycle.keys().map(|key| (key.object.clone(), key.check)).collect();
+        self.dirty.extend(symptoms);
+        for check in passive() {
+            for cluster in self.view.clusters() {
+                for kind in check.kinds {
+                    self.touch_kind(&cluster, *kind, check.id, None);
+                }
+            }
+        }
+        self.judge(now);
+        std::mem::take(&mut self.lifecycle.effects)
+    }
+
+    /// Takes over the incidents that are recorded as open, after a fold that did not begin where they did. What the fold told so far is taken
+    /// as told; given are the differences.
+    pub fn adopt(&mut self, recorded: &[IncidentRecord], now: Timestamp) -> Vec<Effect> {
+        self.lifecycle.effects.clear();
+        self.lifecycle.adopt(recorded, self.now.map_or(now, |at| at.max(now)));
+        std::mem::take(&mut self.lifecycle.effects)
+    }
+
+    /// Takes in one record. What was due before it happens first. What Proreus itself did is no news to it.
     pub fn fold(&mut self, record: &Record) -> Vec<Effect> {
+        if matches!(record, Record::Change(change) if change.object.group.as_str() == OWN_GROUP) {
+            return Vec::new();
+        }
         let at = record.recorded_at();
         let mut effects = match self.now {
             Some(now) if at > now => self.advance_before(at),
@@ -99,10 +150,21 @@ impl Watch {
             self.judge(now);
         }
         let Some(up_to) = up_to else { return };
-        while let Some((moment, keys)) = self.lifecycle.agenda.pop(up_to) {
+        while let Some((moment, dues)) = self.lifecycle.agenda.pop(up_to) {
             let moment = self.now.map_or(moment, |now| now.max(moment));
             self.now = Some(moment);
-            self.dirty.extend(keys.iter().map(|key| (key.object.clone(), key.check)));
+            let mut keys = BTreeSet::new();
+            for due in dues {
+                match due {
+                    Due::Symptom(key) => {
+                        self.dirty.insert((key.object.clone(), key.check));
+                        keys.insert(key);
+                    }
+                    Due::Tell(key) => {
+                        self.lifecycle.touched.insert(key);
+                    }
+                }
+            }
             self.judge_with(moment, &keys);
         }
     }
@@ -120,7 +182,7 @@ impl Watch {
                 Some(until) => {
                     // Looked at again when the silence ends, whether anything moves by then or not.
                     let key = SymptomKey { object: object.clone(), check: check.id, reason: "", part: None };
-                    self.lifecycle.agenda.put(until, key);
+                    self.lifecycle.agenda.put(until, Due::Symptom(key));
                     Some(Judgement::Off)
                 }
                 None => self.look(check, &object, now),
@@ -128,9 +190,9 @@ impl Watch {
             self.lifecycle.hear(check.id, &object, judgement, now);
         }
         self.lifecycle.settle(due, now);
-        self.lifecycle.assign(now);
+        self.lifecycle.assign(&self.view, now);
         self.find_causes();
-        self.lifecycle.announce();
+        self.lifecycle.announce(now);
     }
 
     fn silenced_until(&self, check: &Check, object: &ObjectId, now: Timestamp) -> Option<Timestamp> {
@@ -147,12 +209,13 @@ impl Watch {
     fn find_causes(&mut self) {
         for key in self.lifecycle.opened.clone() {
             let Some(first) = self.lifecycle.first_seen(&key) else { continue };
+            let heard = self.lifecycle.first_heard(&key).unwrap_or(first);
             let window = self.lifecycle.settings.cause_window();
             let Some(incident) = self.lifecycle.open_incident(&key).filter(|incident| incident.cause.is_none()) else { continue };
             let node = incident.findings().find_map(|finding| finding.node.clone());
             let checks: BTreeSet<&str> = incident.findings().map(|finding| finding.check).chain([incident.check]).collect();
             let before = incident.opened_at.min(first.checked_add(jiff::SignedDuration::from_secs(1)).unwrap_or(first));
-            let about = About::new(&incident.owner, node.as_deref(), checks.into_iter().filter_map(by_id));
+            let about = About::new(&incident.owner, node.as_deref(), heard, checks.into_iter().filter_map(by_id));
             incident.cause = self.upstream.before(&self.view, &about, before, window);
         }
     }

@@ -217,13 +217,7 @@ impl ProbePlan {
 }
 
 /// Plans a run of the active checks for which `wanted` says so.
-pub fn plan(
-    view: &Snapshot,
-    cluster: &ClusterId,
-    settings: &ProbeSettings,
-    now: Timestamp,
-    wanted: impl Fn(&Check) -> bool,
-) -> ProbePlan {
+pub fn plan(view: &Snapshot, cluster: &ClusterId, settings: &ProbeSettings, now: Timestamp, wanted: impl Fn(&Check) -> bool) -> ProbePlan {
     let scene = Scene { view, cluster, settings, now };
     let probes: Vec<Probe> = ACTIVE.iter().filter(|active| wanted(active.check)).flat_map(|active| (active.plan)(&scene)).collect();
     let makes_pods = probes.iter().any(|probe| matches!(probe.action, Action::Run { .. }));

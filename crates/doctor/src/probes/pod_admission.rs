@@ -48,10 +48,7 @@ pub(super) fn plan(scene: &Scene<'_>) -> Vec<Probe> {
             check: CHECK.id,
             about: object(scene.cluster, KindRef::NAMESPACE, "", namespace),
             says: format!("rehearse a pod in {namespace} (server-side dry run, nothing is created)"),
-            action: Action::Rehearse {
-                path: format!("/api/v1/namespaces/{namespace}/pods"),
-                object: scene.pod(namespace),
-            },
+            action: Action::Rehearse { path: format!("/api/v1/namespaces/{namespace}/pods"), object: scene.pod(namespace) },
             within: ANSWER_WITHIN,
         })
         .collect()

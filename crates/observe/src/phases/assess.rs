@@ -2,10 +2,10 @@
 //!
 //! No memory beyond what Events said, and no time: the same evidence gives the same assessment.
 
-use super::facts::{CAPI, Condition, FLUX, Facts, K0RDENT, Replicas, SVELTOS, Status};
+use super::facts::{CAPI, FLUX, Facts, K0RDENT, Replicas, SVELTOS, Status};
 use super::progress::{ClusterMetadata, Phase, ServiceLine, StateWord};
 use super::provider::{self, Step};
-use super::summary::{Bullet, bullets};
+use super::summary::Summary;
 
 /// The step of a cluster that is made without workers.
 pub(super) const NO_WORKERS: &str = "no workers are asked for";
@@ -112,45 +112,6 @@ impl Detail {
     fn counted(step: &str, done: i64, of: i64) -> Self {
         let permille = u32::try_from(done.clamp(0, of.max(0)).saturating_mul(1000) / of.max(1)).unwrap_or(0);
         Self { permille, step: step.to_owned(), count: (of > 0).then_some((done.min(of), of)) }
-    }
-}
-
-/// What a ClusterDeployment says of its Cluster.
-pub(super) struct Summary<'a> {
-    condition: Option<&'a Condition>,
-    bullets: Vec<Bullet>,
-    is_reported: bool,
-}
-
-impl<'a> Summary<'a> {
-    /// The summary condition; before it existed, and in older dialects, the list stood in `Ready`.
-    pub(super) fn of(deployment: Option<&'a Facts>) -> Self {
-        let condition = deployment.and_then(|deployment| deployment.condition("CAPIClusterSummary"));
-        let from = condition.or_else(|| deployment?.condition("Ready"));
-        let bullets = from.map(|from| bullets(&from.message)).unwrap_or_default();
-        let is_missing = condition.is_some_and(|condition| condition.reason == "CAPIClusterMissing");
-        let is_reported = (condition.is_some() && !is_missing) || !bullets.is_empty();
-        Self { condition, bullets, is_reported }
-    }
-
-    /// The bullets.
-    pub(super) fn bullets(&self) -> &[Bullet] {
-        &self.bullets
-    }
-
-    fn bullet(&self, kind: &str) -> Option<&Bullet> {
-        self.bullets.iter().find(|bullet| bullet.condition == kind)
-    }
-
-    /// A bullet means not yet; none, while others are there, means well: the list leaves out what is well.
-    fn says(&self, kind: &str) -> Option<bool> {
-        if self.condition.is_some_and(|condition| condition.status == Status::True) {
-            return Some(true);
-        }
-        // Nothing can be available before there was a first control plane; some dialects leave it out of the list until then.
-        let rests_on = matches!(kind, "ControlPlaneAvailable" | "WorkersAvailable") && self.bullet("ControlPlaneInitialized").is_some();
-        let is_listed = self.bullet(kind).is_some();
-        (!self.bullets.is_empty() && (is_listed || !rests_on)).then_some(!is_listed)
     }
 }
 

@@ -3,6 +3,8 @@
 //! The grammar is that of Cluster API's `summaryMessage`: lines `* Type: message`, nested lines indented; conditions that are well are left
 //! out unless all are. k0rdent joins its own sentences before and behind with `. `, so a bullet need not stand at the start of a line.
 
+use super::facts::{Condition, Facts, Status};
+
 /// Condition types that the summary may speak of, in its order.
 pub(super) const SUMMARY_TYPES: [&str; 8] = [
     "InfrastructureReady",
@@ -51,6 +53,45 @@ pub(super) fn bullets(message: &str) -> Vec<Bullet> {
             message: message.get(*from..end).unwrap_or_default().trim().trim_end_matches(". ").to_owned(),
         })
         .collect()
+}
+
+/// What a ClusterDeployment says of its Cluster.
+pub(super) struct Summary<'a> {
+    pub(super) condition: Option<&'a Condition>,
+    bullets: Vec<Bullet>,
+    pub(super) is_reported: bool,
+}
+
+impl<'a> Summary<'a> {
+    /// The summary condition; before it existed, and in older dialects, the list stood in `Ready`.
+    pub(super) fn of(deployment: Option<&'a Facts>) -> Self {
+        let condition = deployment.and_then(|deployment| deployment.condition("CAPIClusterSummary"));
+        let from = condition.or_else(|| deployment?.condition("Ready"));
+        let bullets = from.map(|from| bullets(&from.message)).unwrap_or_default();
+        let is_missing = condition.is_some_and(|condition| condition.reason == "CAPIClusterMissing");
+        let is_reported = (condition.is_some() && !is_missing) || !bullets.is_empty();
+        Self { condition, bullets, is_reported }
+    }
+
+    /// The bullets.
+    pub(super) fn bullets(&self) -> &[Bullet] {
+        &self.bullets
+    }
+
+    pub(super) fn bullet(&self, kind: &str) -> Option<&Bullet> {
+        self.bullets.iter().find(|bullet| bullet.condition == kind)
+    }
+
+    /// A bullet means not yet; none, while others are there, means well: the list leaves out what is well.
+    pub(super) fn says(&self, kind: &str) -> Option<bool> {
+        if self.condition.is_some_and(|condition| condition.status == Status::True) {
+            return Some(true);
+        }
+        // Nothing can be available before there was a first control plane; some dialects leave it out of the list until then.
+        let rests_on = matches!(kind, "ControlPlaneAvailable" | "WorkersAvailable") && self.bullet("ControlPlaneInitialized").is_some();
+        let is_listed = self.bullet(kind).is_some();
+        (!self.bullets.is_empty() && (is_listed || !rests_on)).then_some(!is_listed)
+    }
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::assess::{Sight, Summary};
+use super::assess::Sight;
 use super::cause::{classify, lasts};
 use super::facts::{Condition, FLUX, Facts, K0RDENT, Key, Status};
 use super::happening::Happening;
 use super::progress::{CauseClass, RelatedObject, Severity, Source};
 use super::reading::first_line;
+use super::summary::Summary;
 use super::{EVENT_TROUBLE_SILENCE, EVENT_TROUBLES_LIMIT, MESSAGE_LENGTH, later};
 
 /// Something that goes wrong now.

@@ -49,7 +49,7 @@ impl EventFacts {
 /// Reads an Event: the uid of what it speaks of, and what it says. `None` for what is no Event, speaks of nothing, or was written by Proreus:
 /// what we found is no evidence that we were right.
 pub(super) fn read(observed: &Observed) -> Option<(Uid, EventFacts)> {
-    if observed.id.kind.as_str() != "Event" || !matches!(observed.id.group.as_str(), "" | "events.k8s.io") {
+    if !super::is_event(&observed.id) {
         return None;
     }
     let body = observed.body();

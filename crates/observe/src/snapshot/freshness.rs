@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use proreus_model::{ClusterId, Group, Mark, MarkKind, Resource, Seq, WatchScope};
+use serde::{Deserialize, Serialize};
 
 /// How far what is known of a kind can be trusted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Freshness {
     /// What is known equals the cluster.
     Fresh,
@@ -45,9 +47,25 @@ impl Freshness {
 }
 
 /// What the marks said last.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Said>", into = "Vec<Said>")]
 pub(super) struct Watching {
     scopes: BTreeMap<WatchScope, (Seq, Freshness)>,
+}
+
+/// One entry of it, as it is kept.
+type Said = (WatchScope, Seq, Freshness);
+
+impl From<Vec<Said>> for Watching {
+    fn from(said: Vec<Said>) -> Self {
+        Self { scopes: said.into_iter().map(|(scope, seq, freshness)| (scope, (seq, freshness))).collect() }
+    }
+}
+
+impl From<Watching> for Vec<Said> {
+    fn from(watching: Watching) -> Self {
+        watching.scopes.into_iter().map(|(scope, (seq, freshness))| (scope, seq, freshness)).collect()
+    }
 }
 
 impl Watching {

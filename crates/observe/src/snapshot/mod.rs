@@ -6,19 +6,21 @@
 
 mod event;
 mod freshness;
+mod memory;
 mod object;
 mod selector;
 mod trail;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, ClusterId, Group, Kind, Name, Namespace, ObjectId, Record, Resource, Seq, Uid, Verb, WatchScope};
 use serde_json::Value;
 
 pub use event::EventFacts;
 pub use freshness::Freshness;
+pub use memory::{Restoring, SnapshotMemory};
 pub use object::{KindRef, Observed, OwnerRef};
 pub use selector::Selector;
 pub use trail::{Fact, Restart, Trail};
@@ -28,8 +30,14 @@ use freshness::Watching;
 /// Owners above one another that are climbed: real chains have three or four, and a circle must end.
 const OWNERS_LIMIT: usize = 16;
 
-/// Events kept of one object; the oldest go first. The kubelet says some ten different things of a pod in trouble.
+/// Events told of one object; the oldest are left out. The kubelet says some ten different things of a pod in trouble.
 const EVENTS_OF_ONE_LIMIT: usize = 64;
+
+/// How long an Event counts after its last change: an API server keeps them for an hour, and what nobody deletes must end as well.
+const EVENTS_KEPT: SignedDuration = SignedDuration::from_mins(75);
+
+/// The API group of what Proreus itself did: no part of what is believed of a cluster.
+const OWN_GROUP: &str = "proreus.dev";
 
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -42,6 +50,8 @@ pub struct Snapshot {
     children: BTreeMap<Uid, BTreeSet<ObjectId>>,
     slices: BTreeMap<(ClusterId, Namespace, Name), BTreeSet<ObjectId>>,
     events: BTreeMap<Uid, BTreeMap<ObjectId, EventFacts>>,
+    /// Events by the time of their last change.
+    event_ages: BTreeSet<(Timestamp, ObjectId)>,
     trails: BTreeMap<Uid, Trail>,
     watching: Watching,
     kinds: BTreeMap<(Group, Kind), Resource>,
@@ -63,9 +73,13 @@ impl Snapshot {
 
     /// Takes in one record. Changes must carry their bodies; one without is known to exist and to have changed, and no more.
     pub fn apply(&mut self, record: &Record) {
+        if is_own(record) {
+            return;
+        }
         self.seq = record.seq();
         self.time = Some(record.recorded_at());
         self.past_start.get_or_insert(record.recorded_at());
+        self.forget_events(record.recorded_at());
         match record {
             Record::Mark(mark) => self.watching.mark(mark),
             Record::Change(change) => self.change(change),
@@ -95,6 +109,31 @@ impl Snapshot {
         self.objects.insert(change.object.clone(), observed);
     }
 
+    /// Lets go of Events that changed too long ago.
+    fn forget_events(&mut self, now: Timestamp) {
+        let from = now.checked_sub(EVENTS_KEPT).unwrap_or(Timestamp::MIN);
+        while self.event_ages.first().is_some_and(|(at, _)| *at < from) {
+            let Some((_, id)) = self.event_ages.pop_first() else { return };
+            if let Some(event) = self.objects.remove(&id) {
+                self.unlink(&event);
+                self.by_uid.remove(&id.uid);
+            }
+        }
+    }
+
+    /// Puts back what is remembered of objects beyond their last change.
+    fn remember(&mut self, remembered: &mut HashMap<Uid, (Option<Timestamp>, Option<Trail>)>) {
+        for observed in self.objects.values_mut() {
+            let Some((first_seen, trail)) = remembered.remove(&observed.id.uid) else { continue };
+            if let Some(first_seen) = first_seen {
+                Arc::make_mut(observed).first_seen = first_seen;
+            }
+            if let Some(trail) = trail {
+                self.trails.insert(observed.id.uid.clone(), trail);
+            }
+        }
+    }
+
     fn link(&mut self, observed: &Observed) {
         for owner in observed.owners() {
             self.children.entry(owner.uid).or_default().insert(observed.id.clone());
@@ -106,18 +145,18 @@ impl Snapshot {
             self.slices.entry(key).or_default().insert(observed.id.clone());
         }
         if let Some((regarding, facts)) = event::read(observed) {
-            let about = self.events.entry(regarding).or_default();
-            about.insert(observed.id.clone(), facts);
-            if about.len() > EVENTS_OF_ONE_LIMIT
-                && let Some(oldest) = about.iter().min_by_key(|(_, facts)| facts.seq).map(|(id, _)| id.clone())
-            {
-                about.remove(&oldest);
-            }
+            self.events.entry(regarding).or_default().insert(observed.id.clone(), facts);
+        }
+        if is_event(&observed.id) {
+            self.event_ages.insert((observed.recorded_at, observed.id.clone()));
         }
     }
 
     fn unlink(&mut self, observed: &Observed) {
         let id = &observed.id;
+        if is_event(id) {
+            self.event_ages.remove(&(observed.recorded_at, id.clone()));
+        }
         for owner in observed.owners() {
             drop_from(&mut self.children, &owner.uid, |set| {
                 set.remove(id);
@@ -170,6 +209,11 @@ impl Snapshot {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty()
+    }
+
+    /// The resource of a kind, as it was last seen.
+    pub fn resource_of(&self, group: &Group, kind: &Kind) -> Option<&Resource> {
+        self.kinds.get(&(group.clone(), kind.clone()))
     }
 
     /// How far what is known of this kind can be trusted.
@@ -242,6 +286,10 @@ impl Snapshot {
     /// What Events say about an object, oldest first.
     pub fn events_of(&self, uid: &Uid) -> Vec<&EventFacts> {
         let mut found: Vec<&EventFacts> = self.events.get(uid).into_iter().flat_map(BTreeMap::values).collect();
+        if found.len() > EVENTS_OF_ONE_LIMIT {
+            found.sort_unstable_by_key(|facts| std::cmp::Reverse(facts.seq));
+            found.truncate(EVENTS_OF_ONE_LIMIT);
+        }
         found.sort_by_key(|facts| (facts.last_seen, facts.seq));
         found
     }
@@ -269,6 +317,15 @@ impl Snapshot {
         }
         here
     }
+}
+
+/// Whether a record tells of something that Proreus itself did.
+fn is_own(record: &Record) -> bool {
+    matches!(record, Record::Change(change) if change.object.group.as_str() == OWN_GROUP)
+}
+
+fn is_event(id: &ObjectId) -> bool {
+    id.kind.as_str() == "Event" && matches!(id.group.as_str(), "" | "events.k8s.io")
 }
 
 fn first_of(cluster: &ClusterId, kind: KindRef, namespace: &Namespace) -> ObjectId {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Seq, Uid};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Observed;
@@ -18,7 +19,8 @@ const RESTARTS_KEPT: SignedDuration = SignedDuration::from_hours(1);
 const RESTARTS_LIMIT: usize = 64;
 
 /// A restart that was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Restart {
     /// When it was recorded.
     pub at: Timestamp,
@@ -31,7 +33,8 @@ pub struct Restart {
 }
 
 /// A property and since when it has its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Fact {
     /// Its value, as text.
     pub value: String,
@@ -44,11 +47,16 @@ pub struct Fact {
 }
 
 /// What is remembered of one object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Trail {
-    facts: BTreeMap<&'static str, Fact>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    facts: BTreeMap<String, Fact>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     restarts: BTreeMap<String, Vec<Restart>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     counts: BTreeMap<String, i64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pull_errors: BTreeMap<String, (String, Seq)>,
 }
 
@@ -137,26 +145,35 @@ fn string(body: &Value, path: &str) -> Option<String> {
 
 /// Takes in a new state of an object; `is_first` when none was known before.
 pub(super) fn follow(trails: &mut BTreeMap<Uid, Trail>, observed: &Observed, is_first: bool) {
-    let (is_pod, followed) = (observed.is("", "Pod"), followed(observed));
-    if !is_pod && followed.is_empty() {
+    if !observed.is("", "Pod") && followed(observed).is_empty() {
         return;
     }
-    let trail = trails.entry(observed.id.uid.clone()).or_default();
-    for (name, of) in followed {
-        let Some(value) = of(observed.body()) else { continue };
-        if trail.facts.get(name).is_none_or(|fact| fact.value != value) {
-            // Something older than our first sight of it may have been so before.
-            let is_exact =
-                !is_first || observed.created_at().is_none_or(|created| observed.recorded_at.duration_since(created).as_secs() <= 1);
-            trail.facts.insert(name, Fact { value, since: observed.recorded_at, is_exact, seq: observed.seq });
-        }
-    }
-    if is_pod {
-        trail.containers(observed);
-    }
+    trails.entry(observed.id.uid.clone()).or_default().take(observed, is_first);
+}
+
+/// What an object alone, seen for the first time, would leave in its trail.
+pub(super) fn at_first_sight(observed: &Observed) -> Trail {
+    let mut trail = Trail::default();
+    trail.take(observed, true);
+    trail
 }
 
 impl Trail {
+    fn take(&mut self, observed: &Observed, is_first: bool) {
+        for (name, of) in followed(observed) {
+            let Some(value) = of(observed.body()) else { continue };
+            if self.facts.get(*name).is_none_or(|fact| fact.value != value) {
+                // Something older than our first sight of it may have been so before.
+                let is_exact =
+                    !is_first || observed.created_at().is_none_or(|created| observed.recorded_at.duration_since(created).as_secs() <= 1);
+                self.facts.insert((*name).to_owned(), Fact { value, since: observed.recorded_at, is_exact, seq: observed.seq });
+            }
+        }
+        if observed.is("", "Pod") {
+            self.containers(observed);
+        }
+    }
+
     fn containers(&mut self, pod: &Observed) {
         for list in ["/status/initContainerStatuses", "/status/containerStatuses"] {
             for status in pod.list(list).unwrap_or_default() {

@@ -148,16 +148,19 @@ fn updated(uri: &str, delta: Value, listen: Option<&Value>) -> Value {
 
 /// Tells what comes, until something ends it.
 pub(crate) async fn run(mut feed: Feed, outlet: &Outlet, uri: &str, listen: Option<&Value>, asker: &Asker, ending: &CancellationToken) {
+    let mut let_in = asker.let_in.clone();
     let mut recheck = tokio::time::interval_at(Instant::now() + STREAM_RECHECK, STREAM_RECHECK);
     loop {
         let delta = tokio::select! {
             () = ending.cancelled() => return,
             () = asker.shared.options.shutdown.cancelled() => return,
             _ = recheck.tick() => {
-                let Some(let_in) = &asker.let_in else { continue };
+                let Some(let_in) = &mut let_in else { continue };
                 // A token that was withdrawn, or a right, ends what it had begun.
-                let Ok(caller) = let_in.recheck(&asker.shared) else { return };
-                feed.set_access(caller.access);
+                if let_in.recheck(&asker.shared).await.is_err() {
+                    return;
+                }
+                feed.set_access(let_in.caller.access.clone());
                 continue;
             }
             delta = feed.next() => delta,

@@ -5,6 +5,7 @@ mod tables;
 
 pub(crate) use read::{Parameters, parse_cursor};
 pub(crate) use tables::{
-    AuditParameters, ChangesParameters, DiffParameters, HistoryParameters, MarksParameters, MonitorLogParameters, MonitorStreamParameters,
-    MonitorsParameters, NoParameters, ObjectParameters, StateParameters, StreamParameters,
+    AuditParameters, ChangesParameters, DiffParameters, DoctorParameters, HistoryParameters, IncidentParameters, IncidentStreamParameters,
+    IncidentsParameters, MarksParameters, MonitorLogParameters, MonitorStreamParameters, MonitorsParameters, NoParameters,
+    ObjectParameters, StateParameters, StreamParameters,
 };

@@ -131,6 +131,16 @@ fn place() -> Vec<Parameter> {
     ]
 }
 
+fn of_incidents() -> Vec<Parameter> {
+    vec![
+        words("cluster", "Cluster, by id or configured name."),
+        words("namespace", "Namespace of the primary object; `_` is the cluster scope."),
+        choices("state", "Whether it goes on.", &["open", "resolved"]),
+        choices("severity", "How bad it is, or was last.", &["info", "warning", "critical"]),
+        words("check", "Check that it opened with, by id."),
+    ]
+}
+
 fn step() -> Vec<Parameter> {
     vec![
         choices("verb", "What happened.", &["create", "update", "delete"]),
@@ -219,6 +229,41 @@ table!(
     /// Of `/api/v1/state`.
     StateParameters,
     [place(), vec![moment(), cursor(STATE_CURSOR_PATTERN), limit(), full()]].concat()
+);
+table!(
+    /// Of `/api/v1/incidents`.
+    IncidentsParameters,
+    [
+        of_incidents(),
+        vec![
+            moment(),
+            time("since", "Not resolved before."),
+            time("until", "Opened at or before."),
+            cursor(STATE_CURSOR_PATTERN),
+            limit(),
+            order()
+        ]
+    ]
+    .concat()
+);
+table!(
+    /// Of one incident.
+    IncidentParameters,
+    vec![moment()]
+);
+table!(
+    /// Of `/api/v1/incidents/stream`.
+    IncidentStreamParameters,
+    [of_incidents(), vec![cursor(CURSOR_PATTERN)]].concat()
+);
+table!(
+    /// Of `/api/v1/doctor`.
+    DoctorParameters,
+    vec![
+        moment(),
+        words("check", "Check, by id or by a reason that it gives."),
+        words("namespace", "Namespace; `_` is the cluster scope."),
+    ]
 );
 table!(
     /// Of `/api/v1/monitors`.

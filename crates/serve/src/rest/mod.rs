@@ -3,10 +3,13 @@
 mod audit;
 mod changes;
 mod health;
+mod incident_stream;
+mod incidents;
 mod monitors;
 mod objects;
 mod recording;
 mod stream;
+pub(crate) mod well_known;
 
 use std::sync::Arc;
 
@@ -22,6 +25,8 @@ pub(crate) fn open() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::openapi))
+        .routes(routes!(well_known::metadata))
+        .routes(routes!(well_known::metadata_of_mcp))
 }
 
 /// Endpoints behind the door.
@@ -36,6 +41,11 @@ pub(crate) fn guarded() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(objects::history))
         .routes(routes!(objects::diff))
         .routes(routes!(objects::state))
+        .routes(routes!(incidents::incidents))
+        .routes(routes!(incident_stream::stream))
+        .routes(routes!(incidents::incident))
+        .routes(routes!(incidents::checks))
+        .routes(routes!(incidents::doctor))
         .routes(routes!(monitors::monitors))
         .routes(routes!(monitors::monitor))
         .routes(routes!(monitors::stream))

@@ -176,7 +176,7 @@ impl Listening {
             }
             Stage::Listening => {}
         }
-        if let Err(failure) = self.recheck() {
+        if let Err(failure) = self.recheck().await {
             self.stage = Stage::Ended;
             return Some(Event::default().event("problem").data(serde_json::to_string(&failure.into_problem()).unwrap_or_default()));
         }
@@ -200,9 +200,13 @@ impl Listening {
         Event::default().id(update.cursor.clone()).event(name).data(serde_json::to_string(&update).unwrap_or_default())
     }
 
-    fn recheck(&mut self) -> Result<(), Failure> {
-        if self.checked_at.elapsed() >= STREAM_RECHECK {
-            self.subscription.set_access(self.asker.recheck(&self.shared).map_err(Failure::denied)?.access);
+    /// Asks the door again now and then, and when something was recorded where nothing was known before: the deployment that is waited for
+    /// may be it.
+    async fn recheck(&mut self) -> Result<(), Failure> {
+        let is_current = self.asker.is_current(&self.shared).await.map_err(Failure::denied)?;
+        if !is_current || self.checked_at.elapsed() >= STREAM_RECHECK {
+            self.asker.recheck(&self.shared).await.map_err(Failure::denied)?;
+            self.subscription.set_access(self.asker.caller.access.clone());
             self.checked_at = Instant::now();
         }
         Ok(())

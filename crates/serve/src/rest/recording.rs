@@ -51,8 +51,13 @@ pub(crate) async fn clusters(
 /// The journal in figures.
 #[utoipa::path(get, path = "/api/v1/store/stats", tag = "recording", security(("bearer" = [])),
     responses((status = 200, body = StoreStats), GuardedErrors))]
-pub(crate) async fn store_stats(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Result<Response, Failure> {
+pub(crate) async fn store_stats(
+    State(shared): State<Arc<Shared>>,
+    Extension(asker): Extension<LetIn>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
     Parameters::strict::<NoParameters>(query.as_deref())?;
+    asker.figures(&shared).await?;
     ask_json(&shared, |app| app.questions.store_figures().map(StoreStats::from)).await
 }
 
@@ -60,7 +65,8 @@ pub(crate) async fn store_stats(State(shared): State<Arc<Shared>>, RawQuery(quer
 #[utoipa::path(get, path = "/metrics", tag = "health", security(("bearer" = [])), responses(
     (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"), GuardedErrors
 ))]
-pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Failure> {
+pub(crate) async fn metrics(State(shared): State<Arc<Shared>>, Extension(asker): Extension<LetIn>) -> Result<Response, Failure> {
+    asker.figures(&shared).await?;
     let figures = Arc::clone(&shared.metrics);
     let streams = shared.gates.open_streams();
     match ask(&shared, move |_| Ok(figures.encode(streams))).await? {

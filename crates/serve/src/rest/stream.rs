@@ -15,7 +15,7 @@ use http::header::CACHE_CONTROL;
 use proreus_api::{Change, Mark};
 use proreus_app::questions::{ChangesQuestion, RecordView, RecordsAnswer};
 use proreus_app::{AppError, Application};
-use proreus_model::{Access, Cursor, Filter};
+use proreus_model::{Cursor, Filter, Seq};
 use tokio::time::Instant;
 
 use crate::answer::ask;
@@ -54,14 +54,19 @@ pub(crate) async fn stream(
     })
     .await?;
     let following = Following::new(shared, asker, question, place);
-    let mut response = Sse::new(following.into_stream()).into_response();
+    Ok(sent(following.into_stream()))
+}
+
+/// The response that a stream is sent in.
+pub(super) fn sent(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+    let mut response = Sse::new(events).into_response();
     // Proxies that buffer would hold back what a stream is for.
     response.headers_mut().insert("x-accel-buffering", http::HeaderValue::from_static("no"));
     response.headers_mut().insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
-    Ok(response)
+    response
 }
 
-fn start_cursor(parameters: &Parameters, headers: &HeaderMap) -> Result<Option<Cursor>, Failure> {
+pub(super) fn start_cursor(parameters: &Parameters, headers: &HeaderMap) -> Result<Option<Cursor>, Failure> {
     match headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
         Some(id) => parse_cursor("Last-Event-ID", id.to_str().unwrap_or("not text")).map(Some),
         None => parameters.cursor(),
@@ -69,7 +74,7 @@ fn start_cursor(parameters: &Parameters, headers: &HeaderMap) -> Result<Option<C
 }
 
 /// Checks a cursor before the stream begins, while a status can still tell; without one, a stream begins now.
-fn first_cursor(app: &Application, given: Option<Cursor>, since: bool) -> Result<Option<Cursor>, AppError> {
+pub(super) fn first_cursor(app: &Application, given: Option<Cursor>, since: bool) -> Result<Option<Cursor>, AppError> {
     match given {
         Some(cursor) => app.questions.moment_of(&cursor).map(|_| Some(cursor)),
         None if since => Ok(None),
@@ -81,7 +86,6 @@ fn first_cursor(app: &Application, given: Option<Cursor>, since: bool) -> Result
 struct Following {
     shared: Arc<Shared>,
     asker: LetIn,
-    access: Access,
     question: ChangesQuestion,
     waiting: VecDeque<RecordView>,
     checked_at: Instant,
@@ -98,9 +102,8 @@ enum Stage {
 
 impl Following {
     fn new(shared: Arc<Shared>, asker: LetIn, question: ChangesQuestion, place: Place) -> Self {
-        let access = asker.caller.access.clone();
         let waiting = VecDeque::new();
-        Self { shared, asker, access, question, waiting, checked_at: Instant::now(), stage: Stage::Greeting, _place: place }
+        Self { shared, asker, question, waiting, checked_at: Instant::now(), stage: Stage::Greeting, _place: place }
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -116,20 +119,35 @@ impl Following {
             }
             Stage::Following => {}
         }
+        if self.checked_at.elapsed() >= STREAM_RECHECK
+            && let Err(failure) = self.recheck().await
+        {
+            return Some(self.farewell(failure));
+        }
         if let Some(record) = self.waiting.pop_front() {
             return Some(self.event(record));
         }
-        if let Err(denied) = self.recheck() {
-            return Some(self.farewell(denied));
-        }
-        let follow = self.shared.app.follow_records(self.question.clone(), self.access.clone(), STREAM_HEARTBEAT);
         let answer = tokio::select! {
-            () = self.shared.options.shutdown.cancelled() => return None,
-            answer = follow => answer,
+            () = self.shared.options.shutdown.clone().cancelled_owned() => return None,
+            answer = self.follow() => answer,
         };
         match answer {
-            Err(error) => Some(self.farewell(error.into())),
+            Err(failure) => Some(self.farewell(failure)),
             Ok(answer) => Some(self.take(answer)),
+        }
+    }
+
+    /// The next page. Read again, with the door asked again, when something was recorded in a place that was not known when the door was
+    /// last asked: the caller may be allowed to read it, and the stream would have gone past it.
+    async fn follow(&mut self) -> Result<RecordsAnswer, Failure> {
+        // Ends because places only ever come to be known, and a page is read a last time when no more did.
+        loop {
+            let access = self.asker.caller.access.clone();
+            let answer = self.shared.app.follow_records(self.question.clone(), access, STREAM_HEARTBEAT).await?;
+            if self.asker.is_current(&self.shared).await.map_err(Failure::denied)? {
+                return Ok(answer);
+            }
+            self.recheck().await?;
         }
     }
 
@@ -167,10 +185,16 @@ impl Following {
         Event::default().event("problem").data(serde_json::to_string(&failure.into_problem()).unwrap_or_default())
     }
 
-    fn recheck(&mut self) -> Result<(), Failure> {
-        if self.checked_at.elapsed() >= STREAM_RECHECK {
-            self.access = self.asker.recheck(&self.shared).map_err(Failure::denied)?.access;
-            self.checked_at = Instant::now();
+    /// Asks the door again. What was read under another access and not sent yet is read anew: a client may take it much later.
+    async fn recheck(&mut self) -> Result<(), Failure> {
+        let former = self.asker.caller.access.clone();
+        self.asker.recheck(&self.shared).await.map_err(Failure::denied)?;
+        self.checked_at = Instant::now();
+        if self.asker.caller.access != former
+            && let Some(first) = self.waiting.front()
+        {
+            self.question.cursor = Some(self.shared.app.questions.cursor_at(Seq(first.seq().0.saturating_sub(1))));
+            self.waiting.clear();
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 #[path = "../shop/mod.rs"]
 mod shop;
 
+mod access;
 mod audit;
 mod broken;
 mod changes;
@@ -12,5 +13,6 @@ mod document;
 mod hosting;
 mod journalled;
 mod listening;
+mod monitors;
 mod objects;
 mod stream;

@@ -92,13 +92,22 @@ pub(crate) struct Setup {
     pub(crate) exposure: Exposure,
     pub(crate) max_query_limit: usize,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The shop's own journal, made before its door where the door looks into it.
+    pub(crate) journal: Arc<MemoryJournal>,
     /// What is asked, when it is not the shop's own journal.
     pub(crate) asked: Option<Arc<dyn Journal>>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { door: Authenticator::Open, exposure: Exposure::Network, max_query_limit: 1_000, clock: Arc::new(FixedClock), asked: None }
+        Self {
+            door: Authenticator::Open,
+            exposure: Exposure::Network,
+            max_query_limit: 1_000,
+            clock: Arc::new(FixedClock),
+            journal: Arc::new(MemoryJournal::new()),
+            asked: None,
+        }
     }
 }
 
@@ -119,7 +128,7 @@ pub(crate) struct Step<'a> {
 impl Shop {
     /// Nothing recorded yet.
     pub(crate) fn empty(setup: Setup) -> Self {
-        let journal = Arc::new(MemoryJournal::new());
+        let journal = setup.journal;
         let epoch = journal.begin_epoch().unwrap();
         let (moved, watermark) = watch::channel(Seq(0));
         let questions = Questions::new(setup.asked.unwrap_or_else(|| journal.clone()));
@@ -132,6 +141,7 @@ impl Shop {
             board: Arc::new(Board),
             emission: Arc::default(),
             watermark,
+            watching: None,
             monitors,
             max_query_limit: setup.max_query_limit,
         });

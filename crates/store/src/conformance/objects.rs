@@ -135,6 +135,31 @@ pub(super) fn names_clusters_and_types(bench: &mut dyn Workbench) {
     });
 }
 
+pub(super) fn knows_every_place_of_what_it_tells(bench: &mut dyn Workbench) {
+    let told = |journal: &dyn Journal| -> Vec<String> {
+        let places = journal.places().expect("places are known");
+        places.iter().map(|of| format!("{} {}/{}", of.cluster, of.resource, of.namespace)).collect()
+    };
+    in_every_condition(bench, |journal| assert!(told(journal).is_empty()));
+    write(bench, vec![create("2026-11-19T10:00:00Z", "Pod/web/a/1", "1"), create("2026-11-19T10:00:00Z", "Event/web/e/2", "1")]);
+    let generation = |bench: &dyn Workbench| bench.journal().places_generation().expect("it is known");
+    let first = generation(bench);
+    write(bench, vec![create("2026-11-19T10:00:01Z", "Node//n/4", "1")]);
+    let second = generation(bench);
+    assert_ne!(first, second, "another place moves the generation");
+    write(bench, vec![create("2026-11-21T10:00:00Z", "Pod/bank/b/5", "1"), delete("2026-11-21T10:00:01Z", "Node//n/4")]);
+    assert_ne!(second, generation(bench), "another day may hold another place");
+    in_every_condition(bench, |journal| {
+        let all = told(journal);
+        for place in ["c1 pods/web", "c1 events/web", "c1 nodes/", "c1 pods/bank"] {
+            assert!(all.iter().any(|told| told == place), "{place} is not among {all:?}");
+        }
+    });
+    let keep_the_open_day = crate::RetentionPolicy { max_age: None, max_bytes: Some(0) };
+    bench.journal().retain(&keep_the_open_day, time("2026-11-22T10:00:00Z")).expect("retention works");
+    in_every_condition(bench, |journal| assert!(told(journal).contains(&"c1 pods/web".to_owned()), "the pod is in the base"));
+}
+
 pub(super) fn counts_each_object_once(bench: &mut dyn Workbench) {
     in_every_condition(bench, |journal| assert_eq!(journal.changed_objects().expect("it can be counted"), 0));
     write(bench, vec![create("2026-11-20T10:00:00Z", "Pod/web/a/1", "a"), create("2026-11-20T10:00:00Z", "Event/web/e/2", "e")]);

@@ -10,11 +10,15 @@ use proreus_model::{ApiVersion, ClusterId, Group, Kind, Order, Resource, Resourc
 
 use super::day::Kind as FileKind;
 use super::fault::OrFail;
+use super::names::Class;
 use super::objects;
 use super::published::Published;
 use super::rows::Content;
 use super::view::View;
-use crate::journal::StoreError;
+use crate::journal::{Place, StoreError};
+
+/// Length of a UTC day.
+const SECONDS_OF_A_DAY: u64 = 86_400;
 
 /// The clusters of which anything is kept, by their oldest record.
 pub(super) fn clusters(published: &Published) -> Result<Vec<ClusterId>, StoreError> {
@@ -87,6 +91,32 @@ pub(super) fn types(published: &Published) -> Result<Vec<ResourceType>, StoreErr
     }
     let types = types.into_iter();
     Ok(types.map(|((group, kind, resource), (version, namespaced))| ResourceType { group, version, kind, resource, namespaced }).collect())
+}
+
+/// Where anything is kept: the classes of the days, which are a type in a namespace each.
+pub(super) fn places(published: &Published) -> Result<BTreeSet<Place>, StoreError> {
+    let mut places = BTreeSet::new();
+    for day in published.days.iter() {
+        let connection = day.borrow()?;
+        let names = day.names(&connection, true)?;
+        places.extend(names.classes().map(|(_, Class { of, namespace })| Place {
+            cluster: of.cluster.clone(),
+            group: of.group.clone(),
+            resource: of.resource.clone(),
+            namespace: namespace.clone(),
+        }));
+    }
+    Ok(places)
+}
+
+/// New places come with the newest day only: its date and how many classes it has.
+pub(super) fn places_generation(published: &Published) -> Result<u64, StoreError> {
+    let Some(day) = published.days.last() else { return Ok(0) };
+    let connection = day.borrow()?;
+    let classes = day.names(&connection, true)?.classes().count() as u64;
+    let date = u64::try_from(day.start.as_second()).unwrap_or_default() / SECONDS_OF_A_DAY;
+    // A day file holds far fewer classes than four thousand million.
+    Ok((date << u32::BITS) | classes)
 }
 
 /// How many objects have a change in one of the days. What only stands in a base has none.

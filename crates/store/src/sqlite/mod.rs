@@ -33,6 +33,7 @@ mod verify;
 mod view;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -44,7 +45,7 @@ use self::day::lock as hold;
 use self::published::Published;
 use self::writer::Writer;
 use crate::journal::{
-    Appended, Batch, BodyDetail, Checkpoint, ConsumerCursor, Head, Journal, ObjectsPage, Oldest, Page, ReadQuery, Retained,
+    Appended, Batch, BodyDetail, Checkpoint, ConsumerCursor, Head, Journal, ObjectsPage, Oldest, Page, Place, ReadQuery, Retained,
     RetentionPolicy, SegmentSummary, StoreError, WriterEpoch,
 };
 
@@ -248,6 +249,14 @@ impl Journal for SqliteJournal {
 
     fn types(&self) -> Result<Vec<ResourceType>, StoreError> {
         self.ask(known::types)
+    }
+
+    fn places(&self) -> Result<BTreeSet<Place>, StoreError> {
+        self.ask(known::places)
+    }
+
+    fn places_generation(&self) -> Result<u64, StoreError> {
+        self.ask(known::places_generation)
     }
 
     fn changed_objects(&self) -> Result<u64, StoreError> {

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use proreus_api::Change;
-use proreus_app::doctor::IncidentsQuestion;
-use proreus_app::questions::{ChangesQuestion, HistoryQuestion, MAX_PAGE_LIMIT, Selection};
+use proreus_api::{Change, Incident};
+use proreus_app::questions::{ChangesQuestion, HistoryQuestion, IncidentsQuestion, MAX_PAGE_LIMIT, Selection};
 use proreus_app::{AppError, Application, Moment};
 use proreus_model::{Access, Filter, Order};
 use serde::Deserialize;
@@ -279,20 +278,25 @@ fn issues_of(
 ) -> Result<Vec<Value>, AppError> {
     // Nothing is due that lies in the future.
     let end = app.questions.journal().last_recorded_at().map_or(range.end, |last| range.end.min(last));
-    let question = IncidentsQuestion { at: Moment::At(end), namespaces, ..IncidentsQuestion::default() };
-    let answer = app.questions.incidents(&question, access)?;
+    let question = IncidentsQuestion {
+        at: Moment::At(end),
+        namespaces,
+        since: Some(range.start),
+        until: Some(range.end),
+        order: Order::Descending,
+        ..IncidentsQuestion::default()
+    };
     let mut found = Vec::new();
-    for incident in answer.incidents.iter().rev() {
-        let overlaps = incident.opened_at <= range.end && incident.resolved_at.is_none_or(|resolved| resolved >= range.start);
-        for finding in incident.findings().filter(|_| overlaps) {
-            let Some(bucket) = bucket(finding.check, finding.object.kind.as_str()) else { continue };
-            if !is_wanted(finding.object.name.as_str()) {
-                continue;
-            }
-            let mut issue = to_json(finding);
+    for view in app.questions.incidents(&question, access)?.items {
+        let incident = to_json(&Incident::from(view));
+        for finding in incident["findings"].as_array().into_iter().flatten() {
+            // What may not be shown has no check and no kind.
+            let word = |name: &str| finding[name].as_str().unwrap_or_default();
+            let Some(bucket) = bucket(word("check"), word("kind")).filter(|_| is_wanted(word("name"))) else { continue };
+            let mut issue = finding.clone();
             issue["bucket"] = json!(bucket);
-            issue["incident"] = to_json(&incident.id);
-            issue["state"] = to_json(&incident.state);
+            issue["incident"] = incident["id"].clone();
+            issue["state"] = incident["state"].clone();
             found.push(issue);
         }
     }

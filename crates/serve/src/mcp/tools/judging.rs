@@ -1,9 +1,11 @@
 //! What is wrong: the doctor at a time, incidents, and the catalogue of checks.
 
 use futures::FutureExt;
-use proreus_app::doctor::{DoctorQuestion, IncidentsQuestion, catalogue, check_named};
+use proreus_api::{Check, Incident};
+use proreus_app::doctor::{DoctorQuestion, IncidentState, catalogue, check_named};
+use proreus_app::questions::IncidentsQuestion;
 use proreus_app::{AppError, Application, Moment};
-use proreus_model::Cursor;
+use proreus_model::{Cursor, Order};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -37,7 +39,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         description: "What went wrong over time: findings grouped by their cause, newest first, each with when it opened and resolved and what changed \
                       before it. Give state open for what is wrong now.",
         input: schema::of::<IncidentsArguments>,
-        output: || schema::list_of_objects("items"),
+        output: || schema::list_of::<Incident>("items"),
         run: |asker, arguments| incidents(asker, arguments).boxed(),
     },
     Entry {
@@ -45,7 +47,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "One incident",
         description: "One incident by its id, with all of its findings that are kept, its cause and the changes that show it.",
         input: schema::of::<IncidentArguments>,
-        output: schema::one_object,
+        output: schema::one_of::<Incident>,
         run: |asker, arguments| incident(asker, arguments).boxed(),
     },
     Entry {
@@ -54,7 +56,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         description: "The checks of the doctor: what each looks for, how severe it is, how long something must be wrong, and what to do. Give a check's id or \
                       a reason, such as ImagePullBackOff, for one of them.",
         input: schema::of::<ChecksArguments>,
-        output: || schema::list_of_objects("items"),
+        output: || schema::list_of::<Check>("items"),
         run: |asker, arguments| check_list(asker, arguments).boxed(),
     },
 ];
@@ -140,7 +142,7 @@ async fn doctor(asker: Asker, arguments: JsonObject) -> Result<Answer, Refusal> 
     asker
         .ask(move |app, access| {
             let at = place.at(app, at.as_deref(), now)?;
-            let answer = app.questions.doctor(&DoctorQuestion { at, checks, namespaces, ..DoctorQuestion::default() }, access)?;
+            let answer = app.doctor(&DoctorQuestion { at, checks, namespaces, ..DoctorQuestion::default() }, access)?;
             let report = &answer.report;
             let told: Vec<&_> = report.findings.iter().filter(|finding| rank(finding.severity.as_str()) >= least).collect();
             let count = |word: &str| told.iter().filter(|finding| finding.severity.as_str() == word).count();
@@ -192,32 +194,26 @@ struct IncidentsArguments {
 async fn incidents(asker: Asker, arguments: JsonObject) -> Result<Answer, Refusal> {
     let of: IncidentsArguments = read(arguments)?;
     let (place, limit, least) = (Place::read(of.cursor.as_deref())?, words::limit(of.limit)?, least_severity(of.severity.as_deref())?);
-    let state = of.state.unwrap_or_default();
-    if !matches!(state.as_str(), "" | "all" | "open" | "resolved") {
-        return Err(Refusal::argument(format!("`state` is `{state}`"), "give open, resolved or all"));
-    }
+    let states = match of.state.as_deref() {
+        None | Some("" | "all") => Vec::new(),
+        Some("open") => vec![IncidentState::Open],
+        Some("resolved") => vec![IncidentState::Resolved],
+        Some(other) => return Err(Refusal::argument(format!("`state` is `{other}`"), "give open, resolved or all")),
+    };
     let namespaces = words::many("namespace", of.namespace.as_deref())?;
     let (now, at) = (asker.shared.app.clock.now(), of.at);
     let since = words::time("since", of.since.as_deref(), now)?;
     asker
         .ask(move |app, access| {
             let at = place.at(app, at.as_deref(), now)?;
-            let answer = app.questions.incidents(&IncidentsQuestion { at, namespaces, ..IncidentsQuestion::default() }, access)?;
-            let is_wanted = |open: bool, severity: &str, resolved: Option<jiff::Timestamp>| {
-                (state.is_empty() || state == "all" || (state == "open") == open)
-                    && rank(severity) >= least
-                    && since.is_none_or(|since| resolved.is_none_or(|resolved| resolved >= since))
-            };
-            let wanted = answer
-                .incidents
-                .iter()
-                .filter(|incident| is_wanted(incident.resolved_at.is_none(), incident.severity.as_str(), incident.resolved_at));
-            let mut found: Vec<Value> = wanted.map(brief).collect();
-            // They come in the order in which they opened; a model reads the first page.
-            found.reverse();
+            // Newest first: a model reads the first page.
+            let question = IncidentsQuestion { at, namespaces, states, since, order: Order::Descending, ..IncidentsQuestion::default() };
+            let answer = app.questions.incidents(&question, access)?;
+            let (time, moment) = (answer.time, answer.at.to_string());
+            let all = answer.items.into_iter().map(|view| brief(&Incident::from(view)));
+            let found: Vec<Value> = all.filter(|incident| rank(incident["severity"].as_str().unwrap_or_default()) >= least).collect();
             let open = found.iter().filter(|incident| incident["state"] == "open").count();
-            let summary = format!("{} incidents, {open} of them open at {}.", found.len(), answer.time);
-            let moment = app.questions.cursor_at(answer.seq).to_string();
+            let summary = format!("{} incidents, {open} of them open at {time}.", found.len());
             Ok(part(Answer::new(summary), "items", found, &place, limit, moment))
         })
         .await
@@ -243,12 +239,7 @@ async fn incident(asker: Asker, arguments: JsonObject) -> Result<Answer, Refusal
     let of: IncidentArguments = read(arguments)?;
     asker
         .ask(move |app, access| {
-            let answer = app.questions.incidents(&IncidentsQuestion::default(), access)?;
-            let found = answer.incidents.iter().map(to_json).find(|incident| incident["id"] == of.id.as_str());
-            let found = found.ok_or_else(|| AppError::NotFound {
-                what: format!("incident `{}`", of.id),
-                hint: "the tool `incidents` lists their ids".to_owned(),
-            })?;
+            let found = to_json(&Incident::from(app.questions.incident(&of.id, Moment::Now, access)?));
             let word = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
             let summary = format!("{} {} of {} {}: {}", word("state"), word("severity"), word("kind"), word("name"), word("message"));
             Ok(Answer::one(summary, found))
@@ -273,8 +264,8 @@ async fn check_list(asker: Asker, arguments: JsonObject) -> Result<Answer, Refus
     let (place, limit) = (Place::read(of.cursor.as_deref())?, words::limit(of.limit.or(Some(200)))?);
     let moment = asker.ask(|app, _| Ok(app.questions.cursor_at(app.questions.journal().watermark()).to_string())).await?;
     let found: Vec<Value> = match of.check.as_deref().filter(|word| !word.is_empty()) {
-        Some(word) => vec![to_json(check_named(word).map_err(Refusal::from)?)],
-        None => catalogue().iter().map(|check| to_json(*check)).collect(),
+        Some(word) => vec![to_json(&Check::from(check_named(word).map_err(Refusal::from)?))],
+        None => catalogue().iter().map(|check| to_json(&Check::from(*check))).collect(),
     };
     Ok(part(Answer::new(format!("{} checks.", found.len())), "items", found, &place, limit, moment))
 }

@@ -1,46 +1,15 @@
-//! Who may ask: bearer tokens from a file. Failing closed: a file that cannot be read admits nobody.
+//! Bearer tokens from a file. Failing closed: a file that cannot be read admits nobody.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use proreus_model::Access;
+use super::{Caller, Denied};
 
 /// Longest token file read; some thousands of tokens.
 const MAX_TOKEN_FILE_BYTES: u64 = 1024 * 1024;
 /// Shortest token accepted: anything below can be guessed over a network.
-pub(crate) const MIN_TOKEN_BYTES: usize = 16;
-
-/// Why a caller is turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
-    /// No token came along.
-    #[error("no bearer token was sent")]
-    Missing,
-    /// The token is not in the file.
-    #[error("the bearer token is not accepted")]
-    Unknown,
-    /// The token file cannot be read at the moment.
-    #[error("tokens cannot be checked at the moment")]
-    Unavailable,
-}
-
-/// A caller that was let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// Name for the access log: the name beside the token in the file, never the token.
-    pub name: String,
-    /// What the caller may read.
-    pub access: Access,
-}
-
-/// Checks callers.
-pub enum Authenticator {
-    /// Everybody may ask: loopback, or on the operator's word.
-    Open,
-    /// Those with a token from the file, which is read again when it changes.
-    Tokens(TokenFile),
-}
+const MIN_TOKEN_BYTES: usize = 16;
 
 /// A file of bearer tokens: one a line, optionally `name:token`; `#` starts a comment line.
 pub struct TokenFile {
@@ -60,19 +29,6 @@ impl Secret {
     /// Compares in time that depends on the lengths only.
     fn matches(&self, given: &[u8]) -> bool {
         self.0.len() == given.len() && self.0.iter().zip(given).fold(0_u8, |differ, (ours, theirs)| differ | (ours ^ theirs)) == 0
-    }
-}
-
-impl Authenticator {
-    /// Lets a caller in or not, by the text behind `Bearer`.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, Denied> {
-        match self {
-            Self::Open => Ok(Caller { name: "anonymous".to_owned(), access: Access::All }),
-            Self::Tokens(file) => file.authenticate(bearer),
-        }
     }
 }
 
@@ -106,8 +62,9 @@ impl TokenFile {
         Ok((stamp, parse_tokens(&text)))
     }
 
-    fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, Denied> {
-        let given = bearer.ok_or(Denied::Missing)?.as_bytes();
+    /// The caller whose token it is.
+    pub(super) fn authenticate(&self, token: &str) -> Result<Caller, Denied> {
+        let given = token.as_bytes();
         let mut known = self.known.lock().map_err(|_| Denied::Unavailable)?;
         let stamp = self.stamp().map_err(|_| Denied::Unavailable)?;
         if known.as_ref().is_none_or(|(of, _)| *of != stamp) {
@@ -115,7 +72,7 @@ impl TokenFile {
         }
         let tokens = known.as_ref().map(|(_, tokens)| tokens.as_slice()).unwrap_or_default();
         let found = tokens.iter().filter(|(_, secret)| secret.matches(given)).map(|(name, _)| name.clone()).next();
-        found.map(|name| Caller { name, access: Access::All }).ok_or(Denied::Unknown)
+        found.map(Caller::trusted).ok_or(Denied::Unknown)
     }
 }
 
@@ -142,11 +99,10 @@ mod tests {
     #[test]
     fn admits_only_the_tokens_of_the_file_by_their_names() {
         let (_dir, path) = file("# comment\nalice: 0123456789abcdef\nfedcba9876543210ff\n");
-        let door = Authenticator::Tokens(TokenFile::open(path).expect("tokens"));
-        assert_eq!(door.authenticate(Some("0123456789abcdef")).map(|caller| caller.name), Ok("alice".to_owned()));
-        assert_eq!(door.authenticate(Some("fedcba9876543210ff")).map(|caller| caller.name), Ok("token-2".to_owned()));
-        assert_eq!(door.authenticate(Some("0123456789abcdee")), Err(Denied::Unknown));
-        assert_eq!(door.authenticate(None), Err(Denied::Missing));
+        let door = TokenFile::open(path).expect("tokens");
+        assert_eq!(door.authenticate("0123456789abcdef").map(|caller| caller.name), Ok("alice".to_owned()));
+        assert_eq!(door.authenticate("fedcba9876543210ff").map(|caller| caller.name), Ok("token-2".to_owned()));
+        assert_eq!(door.authenticate("0123456789abcdee"), Err(Denied::Unknown));
     }
 
     #[test]
@@ -158,11 +114,11 @@ mod tests {
     #[test]
     fn admits_nobody_while_the_file_is_gone_and_follows_a_new_one() {
         let (_dir, path) = file("0123456789abcdef\n");
-        let door = Authenticator::Tokens(TokenFile::open(path.clone()).expect("tokens"));
+        let door = TokenFile::open(path.clone()).expect("tokens");
         std::fs::remove_file(&path).expect("remove");
-        assert_eq!(door.authenticate(Some("0123456789abcdef")), Err(Denied::Unavailable));
+        assert_eq!(door.authenticate("0123456789abcdef"), Err(Denied::Unavailable));
         std::fs::write(&path, "another-token-of-length\n").expect("write");
-        assert_eq!(door.authenticate(Some("0123456789abcdef")), Err(Denied::Unknown));
-        assert!(door.authenticate(Some("another-token-of-length")).is_ok());
+        assert_eq!(door.authenticate("0123456789abcdef"), Err(Denied::Unknown));
+        assert!(door.authenticate("another-token-of-length").is_ok());
     }
 }
