@@ -30,4 +30,4 @@ pub use kinds::{KindQuery, resolve_kind};
 pub use moment::{Moment, parse_moment};
 pub use proreus_model::Clock;
 pub use questions::Questions;
-pub use reading::open_reading;
+pub use reading::{application_over_files, open_reading};

@@ -107,6 +107,7 @@ async fn act(verb: Verb, context: &mut Context<'_, '_>) -> Result<(), Failure> {
         Verb::Incidents(flags) => verbs::incidents::run(&flags, context).await,
         Verb::Explain(flags) => verbs::explain::run(&flags, context),
         Verb::Scenario(flags) => verbs::scenario::run(&flags.verb, context),
+        Verb::Mcp(flags) => verbs::mcp::run(&flags, context).await,
         Verb::Store(flags) => verbs::store::run(&flags.verb, context),
     }
 }

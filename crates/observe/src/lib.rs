@@ -5,11 +5,13 @@
 
 mod diff;
 pub mod field;
+mod intent;
 mod own;
 pub mod phases;
 mod snapshot;
 
 pub use diff::changed_fields;
+pub use intent::is_wanted_field;
 pub use snapshot::{
     EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Restoring, Selector, Snapshot, SnapshotMemory, Trail,
 };

@@ -15,7 +15,7 @@ use proreus_api::Problem;
 use proreus_app::access::PublicNames;
 
 use crate::failure::Failure;
-use crate::limits::{MAX_BODY_BYTES, MAX_LOGGED_PATH_BYTES, MAX_REQUEST_ID_BYTES};
+use crate::limits::{MAX_BODY_BYTES, MAX_LOGGED_PATH_BYTES, MAX_MCP_BODY_BYTES, MAX_REQUEST_ID_BYTES};
 use crate::shared::{Exposure, Shared};
 
 /// Name of the header that carries a request's id both ways.
@@ -65,7 +65,7 @@ async fn admit(shared: &Shared, request: Request, next: Next) -> Response {
         Exposure::Loopback => check_loopback(request.uri(), request.headers()),
         Exposure::Network => check_names(shared.app.door.public(), &request),
     };
-    if let Err(refused) = checked.and_then(|()| check_body(request.headers())) {
+    if let Err(refused) = checked.and_then(|()| check_body(request.uri(), request.headers())) {
         return refused.into_response();
     }
     next.run(request).await
@@ -119,13 +119,17 @@ fn is_loopback(authority: &str) -> bool {
     bare.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Refuses a body that nobody will read.
-fn check_body(headers: &HeaderMap) -> Result<(), Failure> {
+/// Refuses a body that nobody will read, or that is larger than whoever reads it takes.
+fn check_body(uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
+    let (most, hint) = match uri.path() == crate::mcp::PATH {
+        true => (MAX_MCP_BODY_BYTES, "send one JSON-RPC message of at most 1 MiB"),
+        false => (MAX_BODY_BYTES, "send none; nothing here reads a body"),
+    };
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<u64>().ok());
     match length {
-        Some(bytes) if bytes > MAX_BODY_BYTES => {
+        Some(bytes) if bytes > most => {
             let detail = format!("the body has {bytes} bytes");
-            Err(Problem::new(413, "body-too-large", "the body is too large", detail, "send none; nothing here reads a body").into())
+            Err(Problem::new(413, "body-too-large", "the body is too large", detail, hint).into())
         }
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! REST over HTTP: hosting and conversion.
+//! REST and MCP over HTTP, MCP over standard input: hosting and conversion.
 //!
 //! Not here: logic. Each endpoint reads its parameters, asks one method of the application with the caller's access, and converts the
 //! answer; the command line and the other interfaces reach the same methods. Invariant: everything a client can make us hold is bounded.
@@ -8,6 +8,7 @@ mod door;
 mod failure;
 mod front;
 mod limits;
+pub mod mcp;
 mod metrics;
 mod openapi;
 mod parameters;

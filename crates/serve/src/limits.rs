@@ -29,6 +29,15 @@ pub(crate) const STREAM_RETRY: Duration = Duration::from_secs(2);
 pub(crate) const MAX_ANSWER_MEGABYTES: usize = 128;
 /// Largest request body that is not refused: no endpoint reads one, so this is room for clients that send an empty object.
 pub(crate) const MAX_BODY_BYTES: u64 = 16 * 1024;
+/// Largest message that is posted to `/mcp`: arguments are names and times, so a megabyte is room for any of them.
+pub(crate) const MAX_MCP_BODY_BYTES: u64 = 1024 * 1024;
+/// Longest line on standard input: the same message.
+pub(crate) const MAX_MCP_LINE_BYTES: usize = 1024 * 1024;
+/// Sessions of the older MCP era at once, each some tens of kilobytes and one task: twice the listeners that are meant to be served.
+pub(crate) const MAX_MCP_SESSIONS: usize = 2_048;
+/// Messages that a session of the older MCP era keeps: what its client has not taken yet, or may ask for again after its connection broke.
+/// A monitor tells fourteen in a course, so this is room for the ten that a client may follow.
+pub(crate) const MCP_SESSION_MESSAGES: usize = 256;
 /// Longest query string: some thousand names.
 pub(crate) const MAX_QUERY_BYTES: usize = 16 * 1024;
 /// Alternatives of one parameter: each is compared with each candidate.

@@ -18,6 +18,7 @@ use crate::door::door;
 use crate::failure::Failure;
 use crate::front::{front, panicked};
 use crate::limits::Gates;
+use crate::mcp;
 use crate::metrics::Metrics;
 use crate::openapi::Document;
 use crate::rest;
@@ -36,7 +37,9 @@ pub fn router(app: Arc<Application>, options: ServeOptions) -> Router {
     let document = DocumentText(serde_json::to_vec(&document).map(Bytes::from).unwrap_or_default());
     // Fast rather than small: an answer is sent once, and the two cores have the recording to do.
     let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
+    let agents = mcp::route(&shared).route_layer(middleware::from_fn_with_state(Arc::clone(&shared), door));
     routes
+        .merge(agents)
         .fallback(no_such_path)
         .method_not_allowed_fallback(|| async { Failure::method_not_allowed() })
         .layer(Extension(document))

@@ -33,6 +33,13 @@ pub struct MonitorsAnswer {
     pub next: Option<String>,
 }
 
+impl MonitorView {
+    /// Where a page goes on that ends with this monitor.
+    pub fn place(&self) -> String {
+        place(&self.now.progress.target())
+    }
+}
+
 impl Monitors {
     /// A page of the monitors whose object exists and may be read.
     ///

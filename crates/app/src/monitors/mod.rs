@@ -28,6 +28,7 @@ pub use options::{
     SubscribeOptions, TIMEOUT_WARNING,
 };
 pub use position::{MonitorCursor, Position};
+pub use slots::Slot;
 pub use subscription::{MonitorNotice, Subscription};
 
 use board::Board;
@@ -201,6 +202,14 @@ impl Monitors {
         };
         let slot = self.slots.take(client)?;
         Ok(Subscription::new(Arc::clone(self), slot, name, target, after, timeout, access))
+    }
+
+    /// Takes a place among the subscriptions for a listener to something else than a monitor; it is left when it is dropped.
+    ///
+    /// # Errors
+    /// No place left, for this client or at all.
+    pub fn place(&self, client: &ClientKey) -> Result<Slot, AppError> {
+        self.slots.take(client)
     }
 
     /// Catches up with the journal, tells the board, and keeps the fold for the caller's question.

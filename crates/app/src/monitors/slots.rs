@@ -14,7 +14,7 @@ pub(super) struct Slots {
 }
 
 /// A place, left when it is dropped.
-pub(super) struct Slot {
+pub struct Slot {
     slots: Arc<Slots>,
     client: ClientKey,
 }

@@ -4,6 +4,7 @@
 //! async callers go through a blocking thread.
 
 mod audit;
+mod before;
 mod changes;
 mod figures;
 mod incidents;
@@ -21,6 +22,7 @@ use proreus_model::{ClusterId, Cursor, Filter, MarkKind, Order, Record, Seq, Seq
 use proreus_store::{BodyDetail, Journal, ReadQuery};
 
 pub use audit::{AUDIT_USER, AuditAnswer, AuditObjectAnswer, AuditQuestion};
+pub use before::BeforeQuestion;
 pub use changes::{ChangesAnswer, ChangesQuestion, MarksAnswer, MarksQuestion, RecordsAnswer};
 pub use figures::{StoreFigures, StoreSizes};
 pub use incidents::{IncidentNews, IncidentView, IncidentsAnswer, IncidentsQuestion};

@@ -15,7 +15,7 @@ pub(crate) use judging::{
     DoctorFlags, DoctorFormat, ExplainFlags, FailOn, IncidentsFlags, ScenarioCheckFlags, ScenarioFlags, ScenarioVerb, StateWord,
 };
 pub(crate) use reading::{ChangesFlags, DiffFlags, GetFlags, HistoryFlags, OriginWord, OutputFlags, SelectionFlags, SourceFlags, VerbWord};
-pub(crate) use running::{CompletionsFlags, DemoFlags, LogFlags, LogFormat, ManifestsFlags, PlaygroundFlags, ServeFlags};
+pub(crate) use running::{CompletionsFlags, DemoFlags, LogFlags, LogFormat, ManifestsFlags, McpFlags, PlaygroundFlags, ServeFlags};
 pub(crate) use storing::{ExportFlags, ImportFlags, ImportFormat, JournalFlags, StoreFlags, StoreVerb};
 
 use crate::terminal::paint::ColorChoice;
@@ -66,6 +66,8 @@ pub(crate) enum Verb {
     Explain(ExplainFlags),
     /// Tell how far a cluster is that is being made: a dozen updates, and how it ended
     Monitor(MonitorFlags),
+    /// Answer an agent over standard input and output by the Model Context Protocol
+    Mcp(McpFlags),
     /// Look after a journal: verify, stats, export, import
     Store(StoreFlags),
     /// Play an outage in a small cluster of our own and record it: no cluster needed
@@ -98,7 +100,7 @@ impl Verb {
             Self::Doctor(flags) => return flags.output == Some(DoctorFormat::Json),
             Self::Explain(flags) => flags.output.output,
             Self::Incidents(flags) => flags.output.output,
-            Self::Serve(_) | Self::Playground(_) | Self::Manifests(_) | Self::Completions(_) => None,
+            Self::Serve(_) | Self::Mcp(_) | Self::Playground(_) | Self::Manifests(_) | Self::Completions(_) => None,
         };
         output.is_some_and(crate::output::Format::is_json)
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::OutputFlags;
+use super::{OutputFlags, SourceFlags};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -162,4 +162,16 @@ pub(crate) struct CompletionsFlags {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// Flags of `mcp`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "Example, in the configuration of an agent:\n  \
+    {\"mcpServers\": {\"proreus\": {\"command\": \"proreus\", \"args\": [\"mcp\", \"--server\", \"http://127.0.0.1:8080\"]}}}\n\n\
+    AUDIT_API_URL, as the older audit server took it, is understood as --server.")]
+pub(crate) struct McpFlags {
+    #[command(flatten)]
+    pub(crate) source: SourceFlags,
+    #[command(flatten)]
+    pub(crate) log: LogFlags,
 }

@@ -47,6 +47,11 @@ impl Directory {
         Ok(self.questions.monitoring(PhaseOptions::default())?)
     }
 
+    /// The questions behind it.
+    pub(crate) fn questions(&self) -> &Questions {
+        &self.questions
+    }
+
     /// An update as a server would give it.
     pub(crate) fn update(&self, told: Told) -> MonitorUpdate {
         let cursor = MonitorCursor { journal: self.questions.journal().id(), position: told.position };

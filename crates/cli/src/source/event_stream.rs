@@ -20,7 +20,7 @@ pub(crate) struct EventStream {
 
 /// Cuts bytes into events.
 #[derive(Default)]
-struct Parser {
+pub(crate) struct Parser {
     line: Vec<u8>,
     event: String,
     data: Vec<u8>,
@@ -28,9 +28,10 @@ struct Parser {
 
 /// One event.
 #[derive(Debug, PartialEq, Eq)]
-struct Event {
+pub(crate) struct Event {
     name: String,
-    data: Vec<u8>,
+    /// What it holds.
+    pub(crate) data: Vec<u8>,
 }
 
 impl EventStream {
@@ -72,7 +73,7 @@ impl EventStream {
         let chunk = self.response.chunk().await.map_err(|error| broken(&error.to_string()))?;
         let Some(chunk) = chunk else { return Ok(None) };
         let events = self.parser.feed(&chunk);
-        if self.parser.data.len() + self.parser.line.len() > MAX_EVENT_BYTES {
+        if self.parser.pending() > MAX_EVENT_BYTES {
             return Err(broken("an event has no end"));
         }
         Ok(Some(events))
@@ -80,7 +81,13 @@ impl EventStream {
 }
 
 impl Parser {
-    fn feed(&mut self, bytes: &[u8]) -> Vec<Event> {
+    /// Bytes of an event that is not complete.
+    pub(crate) fn pending(&self) -> usize {
+        self.data.len() + self.line.len()
+    }
+
+    /// The events that these bytes complete.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<Event> {
         let mut events = Vec::new();
         for byte in bytes {
             if *byte != b'\n' {

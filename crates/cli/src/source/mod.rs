@@ -3,7 +3,7 @@
 //! Paging is here: a verb asks for the next page until there is none, whatever is behind it.
 
 pub(crate) mod directory;
-mod event_stream;
+pub(crate) mod event_stream;
 mod server;
 
 use jiff::Timestamp;
@@ -172,6 +172,8 @@ impl Source {
             None => env("PROREUS_TOKEN"),
         };
         let ca = flags.ca_file.clone().or_else(|| env("PROREUS_CA_FILE").map(Into::into));
+        // The older audit server was told by this name where the history is.
+        let named = named.or_else(|| from_env("AUDIT_API_URL"));
         Server::new(named.as_deref(), token, ca.as_deref(), around.clock.now()).map(|server| Self::Server(Box::new(server)))
     }
 

@@ -83,6 +83,15 @@ impl Server {
         Ok(Self { client, base, named: url.is_some(), token, now })
     }
 
+    /// What a request to another place of the same server is made with: the client, the place under its URL, the token.
+    pub(crate) fn place(&self, path: &str) -> (Client, Url, Option<String>) {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push(path);
+        }
+        (self.client.clone(), url, self.token.clone())
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.now
     }

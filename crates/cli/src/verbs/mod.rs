@@ -11,6 +11,7 @@ pub(crate) mod get;
 pub(crate) mod history;
 pub(crate) mod incidents;
 pub(crate) mod manifests;
+pub(crate) mod mcp;
 pub(crate) mod monitor;
 pub(crate) mod playground;
 pub(crate) mod scenario;
