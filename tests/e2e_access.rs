@@ -303,7 +303,7 @@ async fn rights_are_followed(bench: &Bench) {
             if answer.text.contains("first-of-its-kind") {
                 return true;
             }
-            let last = answer.text.lines().filter_map(|line| line.strip_prefix("id: ")).last().map(str::to_owned);
+            let last = answer.text.lines().rev().find_map(|line| line.strip_prefix("id: ")).map(str::to_owned);
             url = last.map_or(url, |cursor| format!("/api/v1/changes/stream?cursor={cursor}"));
         }
         false

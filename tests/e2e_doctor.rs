@@ -1,6 +1,6 @@
 //! The doctor at a real API server: without a journal, with rights that are missing, beside a recorded outage, and trying things.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that does not hold")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that does not hold")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -113,7 +113,7 @@ pub enum LookError {
 
 /// What the lists tell whoever folds.
 enum Told {
-    Change(Change),
+    Change(Box<Change>),
     Refused(WatchScope, String),
     End(WatchScope, ListEnd),
 }
@@ -149,7 +149,7 @@ pub async fn look(inputs: Look, mut fold: impl FnMut(Record), mut progress: impl
         match told {
             Told::Change(change) => {
                 state.objects += u64::from(change.verb != Verb::Delete);
-                teller.change(change);
+                teller.change(*change);
             }
             Told::Refused(scope, reason) => {
                 refused += 1;
@@ -339,7 +339,7 @@ impl Lister {
                 } else {
                     self.seen.insert(change.object.clone(), Change { body: None, ..change.clone() });
                 }
-                Told::Change(change)
+                Told::Change(Box::new(change))
             }
         };
         let _nobody_looks_any_more = self.tell.send(told).await;
@@ -353,7 +353,7 @@ impl Lister {
         }
         for (object, change) in gone {
             if !self.again.contains(&object) {
-                let _nobody_looks_any_more = self.tell.send(Told::Change(Change { verb: Verb::Delete, ..change })).await;
+                let _nobody_looks_any_more = self.tell.send(Told::Change(Box::new(Change { verb: Verb::Delete, ..change }))).await;
             }
         }
     }

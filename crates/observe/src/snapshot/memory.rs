@@ -3,7 +3,7 @@
 //! Pure. Whoever keeps a snapshot over a restart keeps its memory and takes the objects from the journal. Invariant: a restored snapshot
 //! equals the one that was kept.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use proreus_model::{Change, Group, Kind, Record, Resource, Seq, Uid, Verb};
@@ -74,7 +74,7 @@ impl Snapshot {
 pub struct Restoring {
     view: Snapshot,
     memory: SnapshotMemory,
-    remembered: HashMap<Uid, (Option<Timestamp>, Option<Trail>)>,
+    remembered: BTreeMap<Uid, (Option<Timestamp>, Option<Trail>)>,
 }
 
 impl Restoring {

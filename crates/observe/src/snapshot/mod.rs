@@ -11,7 +11,7 @@ mod object;
 mod selector;
 mod trail;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -122,7 +122,7 @@ impl Snapshot {
     }
 
     /// Puts back what is remembered of objects beyond their last change.
-    fn remember(&mut self, remembered: &mut HashMap<Uid, (Option<Timestamp>, Option<Trail>)>) {
+    fn remember(&mut self, remembered: &mut BTreeMap<Uid, (Option<Timestamp>, Option<Trail>)>) {
         for observed in self.objects.values_mut() {
             let Some((first_seen, trail)) = remembered.remove(&observed.id.uid) else { continue };
             if let Some(first_seen) = first_seen {

@@ -2,6 +2,7 @@
 //!
 //! A request is answered with JSON, or with a stream of events where something is to be told before the answer. Not here: who the caller is
 //! (`door`), and foreign hosts and origins (`front`).
+#![expect(clippy::result_large_err, reason = "a refusal is an answer, and goes the same way to the client as any other")]
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -118,5 +118,5 @@ pub(crate) fn last_message(text: &str) -> Value {
         return message;
     }
     let data = text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim).filter(|data| !data.is_empty());
-    data.filter_map(|data| serde_json::from_str(data).ok()).last().unwrap_or_else(|| panic!("no message in `{text}`"))
+    data.rev().find_map(|data| serde_json::from_str(data).ok()).unwrap_or_else(|| panic!("no message in `{text}`"))
 }

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "UPDATE=1 is how golden texts are rewritten everywhere in the house")]
 fn the_reference_page_is_as_the_definitions_are() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/mcp.md");
     let page = proreus_serve::mcp::reference();
