@@ -88,6 +88,18 @@ fn odd(from: Timestamp) -> Vec<Record> {
     changes.into_iter().map(Record::Change).collect()
 }
 
+/// One object over and over: more versions than build on one another.
+fn often(from: Timestamp, count: usize) -> Vec<Record> {
+    let update = |number: usize| {
+        let body = format!(r#"{{"number":{number},"filler":"{}"}}"#, "word ".repeat(40));
+        Change {
+            verb: Verb::Update,
+            ..change(from.checked_add(SignedDuration::from_secs(number as i64)).unwrap(), "Gadget", "often", &body)
+        }
+    };
+    (1..=count).map(update).map(Record::Change).collect()
+}
+
 fn marks(from: Timestamp) -> Vec<Record> {
     use MarkKind::{ClockStepped, ConfigChanged, Gap, Refused, Stale, Stopped, Synced, WatchStarted};
     [WatchStarted, Synced, Stale, Gap, Stopped, ConfigChanged, ClockStepped, Refused].map(|kind| mark(from, kind)).into()
@@ -119,14 +131,19 @@ fn main() {
     };
     let mut cluster = support::Cluster::new(5, at("2026-11-18T08:00:00Z"), 3);
     cluster.pace = SignedDuration::from_secs(20);
-    append((0..EVENTS).map(|number| event(at("2026-11-18T06:00:00Z"), number)).collect());
     append(habits(&mut cluster, at("2026-11-18T08:00:00Z"), 120));
     for (day, say, version) in [("2026-11-19", "first", "4001"), ("2026-11-20", "second", "4002")] {
         let morning = at(&format!("{day}T08:00:00Z"));
         append(habits(&mut cluster, at(&format!("{day}T01:00:00Z")), 250));
         append([odd(morning), marks(morning)].concat());
+        append(often(morning, 40));
         append((0..CONFIG_MAPS).map(|number| config_map(at(&format!("{day}T09:00:00Z")), number, say)).collect());
-        append((0..40).map(|number| event(at(&format!("{day}T10:00:00Z")), EVENTS + number)).collect());
+        // In the open day some bodies are coded before there is a dictionary, and some after.
+        let count = if say == "first" { 40 } else { EVENTS };
+        append((0..count).map(|number| event(at(&format!("{day}T10:00:00Z")), number)).collect());
+        let kinds =
+            ["Widget", "Sprocket"].map(|kind| change(at(&format!("{day}T10:30:00Z")), kind, "alone", r#"{"a":"first of its kind"}"#));
+        append(kinds.into_iter().map(Record::Change).collect());
         let position =
             |resource| Checkpoint { scope: scope(resource), resource_version: Some(version.into()), at: at(&format!("{day}T11:00:00Z")) };
         let cursor = |consumer: &str, state: &[u8]| ConsumerCursor {

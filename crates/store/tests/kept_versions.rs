@@ -20,7 +20,7 @@ use support::{copy_dir, read_all, settle};
 const ANSWERS: &str = "answers.jsonl.zst";
 
 /// Positions between two that states are compared at: prime, so that no rhythm of the records is met.
-const STRIDE: usize = 23;
+const STRIDE: usize = 199;
 
 /// Every kept journal with its version.
 fn kept() -> Vec<(u32, PathBuf)> {
@@ -132,6 +132,21 @@ fn a_kept_journal_has_both_kinds_of_day_and_says_its_version() {
             assert_eq!((number("application_id"), number("user_version"), number("page_size")), (0x5052_4f52, version, 4096));
         }
     }
+}
+
+#[test]
+fn the_first_version_is_kept_with_every_coding_of_a_record() {
+    let (_, dir) = kept().into_iter().find(|(version, _)| *version == 1).unwrap();
+    let copy = copy(&dir);
+    let rows = Connection::open(copy.path().join("2026-11-20.rows.sqlite")).unwrap();
+    let mut firsts = rows.prepare("SELECT DISTINCT bytes FROM records").unwrap();
+    let codings = firsts.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap().map(|bytes| bytes.unwrap()[0] >> 4);
+    // No body, alone, dictionary, version before, earlier version, sibling, the same; and marks.
+    assert!(codings.collect::<BTreeSet<u8>>().into_iter().eq([0, 1, 2, 3, 4, 5, 6, 15]));
+    let solid = Connection::open(copy.path().join("2026-11-19.solid.sqlite")).unwrap();
+    let seeded: (u32, u32) =
+        solid.query_row("SELECT sum(seed = 0), sum(seed != 0) FROM blocks", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert!(seeded.0 > 0 && seeded.1 > 0, "{seeded:?}");
 }
 
 /// Tables with their columns, as a file has them.
