@@ -458,10 +458,11 @@ pub trait Journal: Send + Sync {
         }
     }
 
-    /// Watch positions of a cluster, or of all when it is empty.
+    /// Watch positions of a cluster, or of all when it is empty. One that is damaged is left out: its watch begins with a list.
     fn checkpoints(&self, cluster: &ClusterId) -> Result<Vec<Checkpoint>, StoreError>;
 
-    /// A consumer's position.
+    /// A consumer's position, `None` when it never had one. `Damaged` when what is kept is not what was appended: the consumer begins anew,
+    /// and its next append puts that right.
     fn cursor(&self, consumer: &str) -> Result<Option<ConsumerCursor>, StoreError>;
 
     /// Removes what the policy no longer keeps. The open segment always stays.

@@ -116,7 +116,15 @@ impl Lane {
 fn restore(feed: &Feed, consumer: &str, rules: EndpointRules) -> Result<(Outbox, Seq), StoreError> {
     let journal = feed.journal_id();
     let fresh = |rules| Outbox::new(&journal, consumer, rules);
-    let Some(cursor) = feed.cursor(consumer)? else { return Ok((fresh(rules), Seq(0))) };
+    let cursor = match feed.cursor(consumer) {
+        Ok(Some(cursor)) => cursor,
+        Ok(None) => return Ok((fresh(rules), Seq(0))),
+        Err(StoreError::Damaged { reason, .. }) => {
+            tracing::error!(consumer, reason, "an endpoint begins anew, so what goes on is told again");
+            return Ok((fresh(rules), Seq(0)));
+        }
+        Err(error) => return Err(error),
+    };
     let restored = Outbox::wanted(&cursor.state).map(|wanted| feed.at(&wanted));
     let records = match restored {
         Ok(records) => records?,

@@ -4,7 +4,7 @@
 
 use proreus_model::Seq;
 use proreus_observe::phases::Lesson;
-use proreus_store::{ConsumerCursor, Journal};
+use proreus_store::{ConsumerCursor, Journal, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::position::Position;
@@ -24,7 +24,15 @@ struct Kept {
 
 /// The lessons that were kept. A state that cannot be read is none: what it says is learned again.
 pub(crate) fn kept(journal: &dyn Journal) -> Result<Vec<(Position, Lesson)>, AppError> {
-    let Some(cursor) = journal.cursor(CONSUMER)? else { return Ok(Vec::new()) };
+    let cursor = match journal.cursor(CONSUMER) {
+        Ok(Some(cursor)) => cursor,
+        Ok(None) => return Ok(Vec::new()),
+        Err(StoreError::Damaged { reason, .. }) => {
+            tracing::warn!(reason, "what was learned of provisioning is learned again");
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error.into()),
+    };
     let kept: Vec<Kept> = serde_json::from_slice(&cursor.state).unwrap_or_default();
     Ok(kept.into_iter().map(|kept| (Position { seq: kept.seq, ordinal: kept.ordinal }, kept.lesson)).collect())
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use proreus_doctor::Severity;
 use proreus_doctor::incidents::{FindingRecord, INCIDENT_RESOURCE, IncidentRecord, IncidentState, OWN_GROUP, Watch};
 use proreus_model::{Access, ClusterId, Cursor, Filter, Namespace, ObjectId, Order, Record, Seq, SeqRange};
-use proreus_store::{BodyDetail, ReadQuery};
+use proreus_store::{BodyDetail, ReadQuery, StoreError};
 
 use super::range::check_limit;
 use super::{ChangesQuestion, Questions, RecordView};
@@ -179,7 +179,12 @@ impl Questions {
             return self.folded_incidents(settings.clone(), seq, time);
         }
         let recorded = watching::recorded(&**self.journal(), seq)?;
-        if !recorded.is_empty() || self.journal().cursor(watching::CONSUMER)?.is_some() {
+        let was_followed = match self.journal().cursor(watching::CONSUMER) {
+            // Somebody follows, or did.
+            Err(StoreError::Damaged { .. }) => true,
+            other => other?.is_some(),
+        };
+        if !recorded.is_empty() || was_followed {
             return Ok(recorded);
         }
         self.folded_incidents(WatchSettings::default(), seq, time)

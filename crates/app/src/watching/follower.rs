@@ -106,13 +106,24 @@ pub struct Follower {
     tidied_at: Timestamp,
 }
 
+/// What is kept of a consumer; nothing when it is damaged, so that it begins anew.
+fn readable(journal: &dyn Journal, consumer: &str) -> Result<Option<ConsumerCursor>, StoreError> {
+    match journal.cursor(consumer) {
+        Err(StoreError::Damaged { reason, .. }) => {
+            tracing::error!(consumer, reason, "the incidents are folded anew from the oldest record that is kept");
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
 impl Follower {
     /// Goes on where the journal says that it was, else begins. Nothing before `settled` will be recorded any more.
     ///
     /// # Errors
     /// A journal that cannot be read.
     pub fn begin(journal: Arc<dyn Journal>, settings: &WatchSettings, settled: Timestamp) -> Result<(Self, Portion), AppError> {
-        let (Some(reached), Some(kept)) = (journal.cursor(CONSUMER)?, journal.cursor(KEEPER)?) else {
+        let (Some(reached), Some(kept)) = (readable(&*journal, CONSUMER)?, readable(&*journal, KEEPER)?) else {
             return match recorded(&*journal, journal.watermark())?.is_empty() {
                 true => Self::fresh(journal, settings, settled),
                 false => Self::anew(journal, settings, settled),

@@ -19,6 +19,7 @@ use super::names::{Interner, TypeName};
 use super::objects::{self, ObjectRow, StoredUid};
 use super::rows::{self, Bodies, Decoded, LONGEST_RUN, NO_OBJECT, checksum};
 use super::schema;
+use super::times::{checkpoint_sum, cursor_sum};
 use crate::codec::body::Known;
 use crate::codec::header::{Coding, Facts, Regarding, Version};
 use crate::journal::{Checkpoint, ConsumerCursor, StoreError};
@@ -300,13 +301,18 @@ pub(super) fn put_checkpoint(connection: &Connection, checkpoint: &Checkpoint) -
     let scope = &checkpoint.scope;
     let key = (scope.cluster.as_str(), scope.group.as_str(), scope.resource.as_str());
     match &checkpoint.resource_version {
-        Some(version) => connection.prepare_cached("INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
-            key.0,
-            key.1,
-            key.2,
-            version.as_str(),
-            checkpoint.at.to_string()
-        ])?,
+        Some(version) => {
+            let at = checkpoint.at.to_string();
+            let sum = checkpoint_sum([key.0, key.1, key.2, version.as_str(), &at]);
+            connection.prepare_cached("INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+                key.0,
+                key.1,
+                key.2,
+                version.as_str(),
+                at,
+                sum
+            ])?
+        }
         None => connection
             .prepare_cached("DELETE FROM checkpoints WHERE cluster = ?1 AND api_group = ?2 AND resource = ?3")?
             .execute(params![key.0, key.1, key.2])?,
@@ -316,10 +322,12 @@ pub(super) fn put_checkpoint(connection: &Connection, checkpoint: &Checkpoint) -
 
 pub(super) fn put_cursor(connection: &Connection, cursor: &ConsumerCursor) -> rusqlite::Result<()> {
     let seq = i64::try_from(cursor.seq.0).unwrap_or(i64::MAX);
-    connection.prepare_cached("INSERT OR REPLACE INTO cursors VALUES (?1, ?2, ?3)")?.execute(params![
+    let sum = cursor_sum(&cursor.consumer, seq, &cursor.state);
+    connection.prepare_cached("INSERT OR REPLACE INTO cursors VALUES (?1, ?2, ?3, ?4)")?.execute(params![
         cursor.consumer,
         seq,
-        cursor.state
+        cursor.state,
+        sum
     ])?;
     Ok(())
 }

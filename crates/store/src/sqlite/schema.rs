@@ -38,8 +38,8 @@ CREATE TABLE types (id INTEGER PRIMARY KEY, cluster TEXT, api_group TEXT, versio
 CREATE TABLE classes (id INTEGER PRIMARY KEY, type INTEGER, namespace TEXT, sum INTEGER);
 CREATE TABLE managers (id INTEGER PRIMARY KEY, name TEXT, sum INTEGER);
 CREATE TABLE dictionaries (generation INTEGER PRIMARY KEY, bytes BLOB);
-CREATE TABLE checkpoints (cluster TEXT, api_group TEXT, resource TEXT, version TEXT, at TEXT, PRIMARY KEY (cluster, api_group, resource)) WITHOUT ROWID;
-CREATE TABLE cursors (consumer TEXT PRIMARY KEY, seq INTEGER, state BLOB) WITHOUT ROWID;
+CREATE TABLE checkpoints (cluster TEXT, api_group TEXT, resource TEXT, version TEXT, at TEXT, sum INTEGER, PRIMARY KEY (cluster, api_group, resource)) WITHOUT ROWID;
+CREATE TABLE cursors (consumer TEXT PRIMARY KEY, seq INTEGER, state BLOB, sum INTEGER) WITHOUT ROWID;
 ";
 
 /// Objects have the same columns in both kinds of file; `versions` lists positions in rewritten ones only.
@@ -144,14 +144,19 @@ pub(super) fn identify(connection: &Connection) -> rusqlite::Result<(u32, u32)> 
 
 /// Two bytes that tell whether words that stand in a row are those that were written; SQLite itself checks no contents.
 pub(super) fn sum(id: i64, words: &[&[u8]]) -> i64 {
+    // As a signed number of sixteen bits: SQLite stores that in two bytes.
+    i64::from(crc(id, words) as u16 as i16)
+}
+
+/// CRC-32 of a number and of words with their lengths: whole in the few rows whose loss somebody would act upon.
+pub(super) fn crc(id: i64, words: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&id.to_le_bytes());
     for word in words {
         hasher.update(&(word.len() as u64).to_le_bytes());
         hasher.update(word);
     }
-    // As a signed number of sixteen bits: SQLite stores that in two bytes.
-    i64::from(hasher.finalize() as u16 as i16)
+    hasher.finalize()
 }
 
 /// A number under a key of `facts`.

@@ -288,7 +288,7 @@ fn ranked(day: &Day, source: &Connection) -> Result<Vec<Ranked>, StoreError> {
 /// Copies the tables that both kinds of file have alike.
 fn copy_tables(source: &Connection, to: &Connection) -> rusqlite::Result<()> {
     to.execute_batch("BEGIN IMMEDIATE; DELETE FROM tally")?;
-    for (table, columns) in [("facts", 2), ("tally", 4), ("types", 7), ("classes", 4), ("managers", 3), ("checkpoints", 5), ("cursors", 3)]
+    for (table, columns) in [("facts", 2), ("tally", 4), ("types", 7), ("classes", 4), ("managers", 3), ("checkpoints", 6), ("cursors", 4)]
     {
         let mut read = source.prepare(&format!("SELECT * FROM {table}"))?;
         let places = vec!["?"; columns].join(", ");

@@ -18,6 +18,7 @@ use super::published::Published;
 use super::recover::{self, DamagedFile};
 use super::rows::Content;
 use super::schema;
+use super::times;
 use super::view::View;
 use crate::journal::{BodyDetail, SegmentState, StoreError};
 
@@ -101,6 +102,10 @@ impl Check<'_> {
     fn day(&mut self, now: &Published, day: &Arc<Day>, progress: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
         let connection = day.borrow()?;
         self.pages(day, &connection)?;
+        match times::damaged_positions(&connection) {
+            Ok(lines) => lines.into_iter().for_each(|line| self.tell(line)),
+            Err(error) => self.tell(error.to_string()),
+        }
         let mut view = View::new(day, &connection)?;
         let base = schema::number(&connection, "base_rows").or_fail(&day.place, "failed to verify")?.unwrap_or_default();
         for key in 1..=base {

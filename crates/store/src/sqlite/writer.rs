@@ -16,10 +16,11 @@ use super::day::{BESIDE, Day, Idle, Kind, Span, beside, day_of};
 use super::fault::{OrFail, Place};
 use super::identity::{Identity, RESERVE, WatermarkFile, sync_dir};
 use super::lock::DirectoryLock;
-use super::open_day::OpenDay;
+use super::open_day::{OpenDay, put_checkpoint, put_cursor};
 use super::published::Published;
 use super::recover;
 use super::schema;
+use super::times;
 use crate::journal::{Appended, Batch, StoreError, WriterEpoch};
 
 /// Rows kept free below the first change, for the base: more living objects than any API server holds.
@@ -282,18 +283,15 @@ fn create(path: &Path, journal: &str, first_seq: u64, before: Option<&Day>, befo
     connection.close().map_err(|(_, error)| error)
 }
 
-/// Copies watch positions, consumer positions and the newest dictionary.
+/// Copies watch positions, consumer positions and the newest dictionary. A position that is damaged stays behind: a day later nobody would
+/// need to know any more.
 fn pass_on(connection: &Connection, before: &Day) -> rusqlite::Result<()> {
     let source = schema::open_reader(&before.path, false)?;
-    for (table, columns) in [("checkpoints", 5), ("cursors", 3)] {
-        let mut read = source.prepare(&format!("SELECT * FROM {table}"))?;
-        let places = vec!["?"; columns].join(", ");
-        let mut write = connection.prepare(&format!("INSERT INTO {table} VALUES ({places})"))?;
-        let mut rows = read.query([])?;
-        while let Some(row) = rows.next()? {
-            let values = (0..columns).map(|index| row.get::<_, rusqlite::types::Value>(index)).collect::<rusqlite::Result<Vec<_>>>()?;
-            write.execute(rusqlite::params_from_iter(values))?;
-        }
+    for checkpoint in times::stored_checkpoints(&source)?.into_iter().flatten() {
+        put_checkpoint(connection, &checkpoint)?;
+    }
+    for cursor in times::stored_cursors(&source)?.into_iter().flatten() {
+        put_cursor(connection, &cursor)?;
     }
     let mut read = source.prepare("SELECT bytes FROM dictionaries ORDER BY generation DESC LIMIT 1")?;
     let mut rows = read.query([])?;
