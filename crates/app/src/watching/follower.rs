@@ -402,7 +402,6 @@ pub(crate) fn is_forgotten(incident: &IncidentRecord, at: Timestamp) -> bool {
     incident.resolved_at.is_some_and(|resolved| at.duration_since(resolved) >= FORGET_AFTER)
 }
 
-/// The last moment before one.
 fn before(settled: Timestamp) -> Timestamp {
     settled.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MIN)
 }
@@ -445,13 +444,9 @@ pub(crate) fn fold_base(journal: &dyn Journal, watch: &mut Watch) -> Result<Seq,
 }
 
 fn restore(journal: &dyn Journal, at: Seq, state: &[u8]) -> Result<Result<Watch, StateError>, AppError> {
-    let kept = match KeptWatch::from_bytes(state) {
-        Ok(kept) => kept,
-        Err(error) => return Ok(Err(error)),
-    };
-    let events_from = kept.events_from();
-    let mut restoring = match WatchRestoring::new(kept) {
-        Ok(restoring) => restoring,
+    let begun = KeptWatch::from_bytes(state).and_then(|kept| Ok((kept.events_from(), WatchRestoring::new(kept)?)));
+    let (events_from, mut restoring) = match begun {
+        Ok(begun) => begun,
         Err(error) => return Ok(Err(error)),
     };
     let Some(oldest) = journal.oldest()? else { return Ok(Ok(restoring.finish())) };

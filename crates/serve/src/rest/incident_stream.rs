@@ -127,6 +127,7 @@ impl Following {
             return Some(self.event(seq, view));
         }
         let news = tokio::select! {
+            biased;
             () = self.shared.options.shutdown.clone().cancelled_owned() => return None,
             news = self.read() => news,
         };

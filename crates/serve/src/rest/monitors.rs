@@ -181,6 +181,7 @@ impl Listening {
             return Some(Event::default().event("problem").data(serde_json::to_string(&failure.into_problem()).unwrap_or_default()));
         }
         let told = tokio::select! {
+            biased;
             () = self.shared.options.shutdown.cancelled() => return None,
             told = tokio::time::timeout(STREAM_HEARTBEAT, self.subscription.next()) => told,
         };

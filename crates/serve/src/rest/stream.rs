@@ -128,6 +128,7 @@ impl Following {
             return Some(self.event(record));
         }
         let answer = tokio::select! {
+            biased;
             () = self.shared.options.shutdown.clone().cancelled_owned() => return None,
             answer = self.follow() => answer,
         };
