@@ -68,6 +68,8 @@ impl Monitoring {
     /// When the journal cannot be read. What was folded before is kept; what was told of it is lost, so start again from the beginning.
     pub fn catch_up(&mut self, now: Option<Timestamp>) -> Result<Vec<Told>, AppError> {
         let journal = self.questions.journal().clone();
+        // The time first: read after the watermark it could be that of a record which is not folded yet, and time would run ahead of it.
+        let passed = journal.last_recorded_at().max(now);
         let last = journal.watermark();
         let mut told = Vec::new();
         let range = SeqRange { first: Seq(self.after.0 + 1), last };
@@ -93,8 +95,8 @@ impl Monitoring {
             }
             self.after = last;
         }
-        if let Some(now) = journal.last_recorded_at().max(now) {
-            let effects = self.phases.advance(now);
+        if let Some(passed) = passed {
+            let effects = self.phases.advance(passed);
             self.place(effects, &mut told);
         }
         Ok(told)
