@@ -18,6 +18,8 @@ from mcp.shared.exceptions import MCPError
 
 warnings.simplefilter("ignore")
 ANSWER_CHARS = 25_000
+# Seconds that one call may take: more than it is asked to wait at the server.
+CALL_PATIENCE = 20
 ERA = {"legacy": "2025-11-25", "auto": "2026-07-28"}
 
 
@@ -125,7 +127,9 @@ async def wait(text, mode, namespace, name, cursor=None):
                     async def progress(done, total, message):
                         told.append((done, total, message))
 
-                    result = await session.call_tool("monitor_wait", given, progress_callback=progress)
+                    # A call whose server is killed at the wrong moment never ends in some transports of the client.
+                    with anyio.fail_after(CALL_PATIENCE):
+                        result = await session.call_tool("monitor_wait", given, progress_callback=progress)
                     if result.is_error:
                         # Not recorded yet.
                         await anyio.sleep(0.2)

@@ -82,6 +82,16 @@ impl Client {
         self.said().iter().filter(|line| line.get("update").is_some()).map(|line| line["update"].clone()).collect()
     }
 
+    /// Waits until it has told so many updates.
+    #[track_caller]
+    fn has_told(&self, updates: usize) {
+        let deadline = Instant::now() + CLIENT_PATIENCE;
+        while self.updates().len() < updates {
+            assert!(Instant::now() < deadline, "not {updates} updates: {:#?}", self.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Waits until it has done all it was to do.
     #[track_caller]
     fn done(&mut self) -> Vec<Value> {
@@ -243,7 +253,7 @@ fn a_client_that_comes_back_with_its_cursor_sees_every_update_once_over_kills() 
     let url = format!("http://{address}/mcp");
     let mut client = Client::start(&["wait", &url, "auto", NAMESPACE, NAME]);
     for seen in [2, 4] {
-        until(&format!("{seen} updates"), || client.updates().len() >= seen);
+        client.has_told(seen);
         serving.process.kill();
         let mut command = proreus();
         command.args(["serve", "--listen", &address, "--data-dir", text(&journal), "--kubeconfig", text(&kubeconfig)]);
