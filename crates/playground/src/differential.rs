@@ -187,7 +187,7 @@ impl Names {
             Value::Array(list) => {
                 let mut list: Vec<Value> = list.into_iter().map(|item| self.normalise(item, key)).collect();
                 // Entries of one second are ordered by chance; names and operations are not.
-                if key == "managedFields" {
+                if key.ends_with("managedFields") {
                     list.sort_by_key(|entry| {
                         let text = |pointer: &str| tree::text(entry, pointer).to_owned();
                         (text("/operation"), text("/manager"), text("/subresource"), text("/apiVersion"))
