@@ -101,7 +101,12 @@ macro_rules! detail {
 }
 
 pub(super) const ENTRIES: &[Entry] = &[
-    listing!("k0rdent.mgmt.namespaces.list", "k0rdent: namespaces", "The namespaces of the recorded clusters, as they were recorded last.", &["Namespace"]),
+    listing!(
+        "k0rdent.mgmt.namespaces.list",
+        "k0rdent: namespaces",
+        "The namespaces of the recorded clusters, as they were recorded last.",
+        &["Namespace"]
+    ),
     Entry {
         name: "k0rdent.mgmt.events.list",
         title: "k0rdent: events",
