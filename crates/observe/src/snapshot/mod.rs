@@ -10,6 +10,7 @@ mod memory;
 mod object;
 mod selector;
 mod trail;
+mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -101,7 +102,7 @@ impl Snapshot {
             self.trails.remove(&change.object.uid);
             return;
         }
-        let body = change.body.as_ref().map(|bytes| serde_json::from_slice(bytes).unwrap_or(Value::Null));
+        let body = change.body.as_ref().map(|bytes| trim::kept(&change.object.kind, serde_json::from_slice(bytes).unwrap_or(Value::Null)));
         let observed = Arc::new(Observed::new(change, body, former.as_deref()));
         self.link(&observed);
         trail::follow(&mut self.trails, &observed, former.is_none());
