@@ -127,7 +127,7 @@ async def wait(text, mode, namespace, name, cursor=None):
                     async def progress(done, total, message):
                         told.append((done, total, message))
 
-                    # A call whose server is killed at the wrong moment never ends in some transports of the client.
+                    # Whatever becomes of a call whose server is killed, the client comes back.
                     with anyio.fail_after(CALL_PATIENCE):
                         result = await session.call_tool("monitor_wait", given, progress_callback=progress)
                     if result.is_error:

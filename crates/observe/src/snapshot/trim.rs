@@ -1,4 +1,5 @@
-//! What of an object is not held: large parts that say nothing of its health. There are many pods, and a parsed one takes ten times its text.
+//! What of an object is not held: large parts that say nothing of its health. There are many pods, and a parsed
+//! one takes several times the memory of its text.
 //!
 //! Pure. The journal has the whole object; whoever compares versions reads them there.
 
