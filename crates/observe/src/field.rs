@@ -6,8 +6,8 @@
 
 use std::fmt;
 
+use crate::document::{Fields, List, Node, Shape, unescape};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 /// A field that does not have the type the API gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub type Read<T> = Result<T, Malformed>;
 const QUOTED_CHARS: usize = 40;
 
 /// Says that `value` at `path` is not what it should be.
-pub fn malformed(path: &str, wanted: &'static str, value: &Value) -> Malformed {
+pub fn malformed(path: &str, wanted: &'static str, value: Node<'_>) -> Malformed {
     let text = value.to_string();
     let mut found: String = text.chars().take(QUOTED_CHARS).collect();
     if found.len() < text.len() {
@@ -46,37 +46,32 @@ pub fn malformed(path: &str, wanted: &'static str, value: &Value) -> Malformed {
 ///
 /// # Errors
 /// When a step of the path leads through something that is no map.
-pub fn at<'a>(root: &'a Value, path: &str) -> Read<Option<&'a Value>> {
+pub fn at<'a>(root: Node<'a>, path: &str) -> Read<Option<Node<'a>>> {
     let mut here = root;
     let mut end = 0;
     for step in path.split('/').skip(1) {
-        let next = match here {
-            Value::Object(map) => map.get(&unescape(step)),
-            Value::Null => None,
-            other => return Err(malformed(path.get(..end).unwrap_or(path), "a map", other)),
+        let next = match here.shape() {
+            Shape::Fields(fields) => fields.get(&unescape(step)),
+            Shape::Null => None,
+            _ => return Err(malformed(path.get(..end).unwrap_or(path), "a map", here)),
         };
         end += step.len() + 1;
-        match next {
-            None | Some(Value::Null) => return Ok(None),
+        match next.filter(|value| !value.is_null()) {
+            None => return Ok(None),
             Some(value) => here = value,
         }
     }
     Ok(Some(here))
 }
 
-fn unescape(step: &str) -> String {
-    if step.contains('~') { step.replace("~1", "/").replace("~0", "~") } else { step.to_owned() }
-}
-
 /// Text.
 ///
 /// # Errors
 /// When something else is there.
-pub fn text<'a>(root: &'a Value, path: &str) -> Read<Option<&'a str>> {
+pub fn text<'a>(root: Node<'a>, path: &str) -> Read<Option<&'a str>> {
     match at(root, path)? {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(other) => Err(malformed(path, "text", other)),
+        Some(value) => value.as_str().map(Some).ok_or_else(|| malformed(path, "text", value)),
     }
 }
 
@@ -84,7 +79,7 @@ pub fn text<'a>(root: &'a Value, path: &str) -> Read<Option<&'a str>> {
 ///
 /// # Errors
 /// When something else is there.
-pub fn int(root: &Value, path: &str) -> Read<Option<i64>> {
+pub fn int(root: Node<'_>, path: &str) -> Read<Option<i64>> {
     match at(root, path)? {
         None => Ok(None),
         Some(value) => value.as_i64().map(Some).ok_or_else(|| malformed(path, "a whole number", value)),
@@ -95,11 +90,10 @@ pub fn int(root: &Value, path: &str) -> Read<Option<i64>> {
 ///
 /// # Errors
 /// When something else is there.
-pub fn flag(root: &Value, path: &str) -> Read<Option<bool>> {
+pub fn flag(root: Node<'_>, path: &str) -> Read<Option<bool>> {
     match at(root, path)? {
         None => Ok(None),
-        Some(Value::Bool(flag)) => Ok(Some(*flag)),
-        Some(other) => Err(malformed(path, "a boolean", other)),
+        Some(value) => value.as_bool().map(Some).ok_or_else(|| malformed(path, "a boolean", value)),
     }
 }
 
@@ -107,7 +101,7 @@ pub fn flag(root: &Value, path: &str) -> Read<Option<bool>> {
 ///
 /// # Errors
 /// When something else is there.
-pub fn time(root: &Value, path: &str) -> Read<Option<Timestamp>> {
+pub fn time(root: Node<'_>, path: &str) -> Read<Option<Timestamp>> {
     match at(root, path)? {
         None => Ok(None),
         Some(value) => {
@@ -121,11 +115,10 @@ pub fn time(root: &Value, path: &str) -> Read<Option<Timestamp>> {
 ///
 /// # Errors
 /// When something else is there.
-pub fn list<'a>(root: &'a Value, path: &str) -> Read<&'a [Value]> {
+pub fn list<'a>(root: Node<'a>, path: &str) -> Read<List<'a>> {
     match at(root, path)? {
-        None => Ok(&[]),
-        Some(Value::Array(items)) => Ok(items),
-        Some(other) => Err(malformed(path, "a list", other)),
+        None => Ok(List::default()),
+        Some(value) => value.as_array().ok_or_else(|| malformed(path, "a list", value)),
     }
 }
 
@@ -133,11 +126,10 @@ pub fn list<'a>(root: &'a Value, path: &str) -> Read<&'a [Value]> {
 ///
 /// # Errors
 /// When something else is there.
-pub fn map<'a>(root: &'a Value, path: &str) -> Read<Option<&'a Map<String, Value>>> {
+pub fn map<'a>(root: Node<'a>, path: &str) -> Read<Option<Fields<'a>>> {
     match at(root, path)? {
         None => Ok(None),
-        Some(Value::Object(map)) => Ok(Some(map)),
-        Some(other) => Err(malformed(path, "a map", other)),
+        Some(value) => value.as_object().map(Some).ok_or_else(|| malformed(path, "a map", value)),
     }
 }
 
@@ -172,7 +164,7 @@ impl Condition<'_> {
 ///
 /// # Errors
 /// When the conditions do not have the form that the API gives them.
-pub fn condition<'a>(root: &'a Value, of: &str) -> Read<Option<Condition<'a>>> {
+pub fn condition<'a>(root: Node<'a>, of: &str) -> Read<Option<Condition<'a>>> {
     for entry in list(root, "/status/conditions")? {
         if text(entry, "/type")? == Some(of) {
             return read_condition(entry).map(Some);
@@ -185,7 +177,7 @@ pub fn condition<'a>(root: &'a Value, of: &str) -> Read<Option<Condition<'a>>> {
 ///
 /// # Errors
 /// When the conditions do not have the form that the API gives them.
-pub fn conditions(root: &Value) -> Read<Vec<(&str, Condition<'_>)>> {
+pub fn conditions<'a>(root: Node<'a>) -> Read<Vec<(&'a str, Condition<'a>)>> {
     let entries = list(root, "/status/conditions")?.iter();
     entries.map(|entry| Ok((text(entry, "/type")?.unwrap_or_default(), read_condition(entry)?))).collect()
 }
@@ -194,7 +186,7 @@ pub fn conditions(root: &Value) -> Read<Vec<(&str, Condition<'_>)>> {
 ///
 /// # Errors
 /// When it does not have the form that the API gives it.
-pub fn read_condition(entry: &Value) -> Read<Condition<'_>> {
+pub fn read_condition(entry: Node<'_>) -> Read<Condition<'_>> {
     Ok(Condition {
         status: text(entry, "/status")?.unwrap_or("Unknown"),
         reason: text(entry, "/reason")?.unwrap_or_default(),
@@ -209,19 +201,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::Document;
 
     #[test]
     fn tells_absent_from_mistyped() {
         let object = json!({"status": {"phase": null, "replicas": "three", "list": {}, "ready": 1}});
-        assert_eq!(text(&object, "/status/phase"), Ok(None));
-        assert_eq!(text(&object, "/spec/nodeName"), Ok(None));
+        let document = Document::of(&object);
+        let object = document.root();
+        assert_eq!(text(object, "/status/phase"), Ok(None));
+        assert_eq!(text(object, "/spec/nodeName"), Ok(None));
         let said = |error: Malformed| error.to_string();
         assert_eq!(
-            int(&object, "/status/replicas").map_err(said),
+            int(object, "/status/replicas").map_err(said),
             Err(r#"/status/replicas should be a whole number, and is "three""#.into())
         );
-        assert_eq!(list(&object, "/status/list").map_err(said), Err("/status/list should be a list, and is {}".into()));
-        assert_eq!(text(&object, "/status/ready/x").map_err(said), Err("/status/ready should be a map, and is 1".into()));
+        assert_eq!(list(object, "/status/list").map_err(said), Err("/status/list should be a list, and is {}".into()));
+        assert_eq!(text(object, "/status/ready/x").map_err(said), Err("/status/ready should be a map, and is 1".into()));
     }
 
     #[test]
@@ -230,8 +225,10 @@ mod tests {
             {"type": "A", "status": "False"},
             {"type": "Ready", "status": "True", "reason": "Up", "lastTransitionTime": "2026-01-01T00:00:00Z"},
         ]}});
-        let ready = condition(&object, "Ready").expect("read").expect("there");
+        let document = Document::of(&object);
+        let object = document.root();
+        let ready = condition(object, "Ready").expect("read").expect("there");
         assert!(ready.is_true() && ready.reason == "Up" && ready.since.is_some());
-        assert_eq!(condition(&object, "B"), Ok(None));
+        assert_eq!(condition(object, "B"), Ok(None));
     }
 }

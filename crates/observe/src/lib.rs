@@ -4,6 +4,7 @@
 //! Pure: no clock, no randomness, no client; the same input gives the same bytes.
 
 mod diff;
+pub mod document;
 pub mod field;
 mod intent;
 mod own;
@@ -11,6 +12,7 @@ pub mod phases;
 mod snapshot;
 
 pub use diff::changed_fields;
+pub use document::{Document, Node};
 pub use intent::is_wanted_field;
 pub use snapshot::{
     EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Restoring, Selector, Snapshot, SnapshotMemory, Trail,

@@ -2,22 +2,26 @@
 //!
 //! Pure. What we found is no evidence that we were right: a check that believed our own Event would keep its own incident open.
 
-use serde_json::Value;
+use crate::document::Node;
 
 /// By this name Proreus reports, in both of the APIs of Events.
 const OURSELVES: &str = "proreus";
 
 /// Whether an Event was written by Proreus.
-pub(crate) fn is_own_event(event: &Value) -> bool {
+pub(crate) fn is_own_event(event: Node<'_>) -> bool {
     let writers = ["/reportingComponent", "/reportingController", "/source/component", "/deprecatedSource/component"];
-    writers.iter().any(|path| event.pointer(path).and_then(Value::as_str) == Some(OURSELVES))
+    writers.iter().any(|path| event.pointer(path).and_then(Node::as_str) == Some(OURSELVES))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use super::*;
+    use crate::Document;
+
+    fn is_own_event(event: &Value) -> bool {
+        super::is_own_event(Document::of(event).root())
+    }
 
     #[test]
     fn knows_our_events_in_both_apis_and_no_others() {

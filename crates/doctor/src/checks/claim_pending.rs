@@ -119,7 +119,7 @@ fn of_class(subject: &Subject<'_>, class: Option<&Observed>) -> Verdict {
 
 fn provisioning_failed(subject: &Subject<'_>) -> Option<Finding> {
     let event = reading::last_warning(subject, &["ProvisioningFailed", "VolumeMismatch", "FailedBinding", "ClaimLost"])?;
-    let text = format!("no volume could be made{}", said(&event.message));
+    let text = format!("no volume could be made{}", said(event.message));
     let remedy = "read what the provisioner says: quota, zone, parameters of the storage class, credentials of the driver";
     Some(tell(subject, "ProvisioningFailed", &text).remedy(remedy).shown_by([event.seq]))
 }

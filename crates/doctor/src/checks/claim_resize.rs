@@ -51,7 +51,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         let Some(met) = claim.condition(of)?.filter(|met| met.is_true()) else { continue };
         let failure = reading::last_warning(subject, &["VolumeResizeFailed", "FileSystemResizeFailed"]);
         let reason = if failure.is_some() { "PVCResizeFailed" } else { "PVCResizePending" };
-        let why = failure.map_or_else(|| said(met.message), |event| said(&event.message));
+        let why = failure.map_or_else(|| said(met.message), |event| said(event.message));
         let finding = subject.finding(reason, format!("{what}{why}"), subject.since(met.since));
         let severity = if failure.is_some() { Severity::Warning } else { Severity::Info };
         return Ok(vec![finding.severity(severity).shown_by(failure.map(|event| event.seq))]);

@@ -108,7 +108,7 @@ fn is_for_us(object: &Observed) -> bool {
 
 fn is_paused(object: &Observed) -> Result<bool, Undecided> {
     for place in ["/spec/paused", "/spec/suspend", "/spec/suspended"] {
-        if proreus_observe::field::at(object.body(), place)?.and_then(serde_json::Value::as_bool) == Some(true) {
+        if proreus_observe::field::at(object.body(), place)?.and_then(proreus_observe::Node::as_bool) == Some(true) {
             return Ok(true);
         }
     }

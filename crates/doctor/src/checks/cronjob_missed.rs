@@ -29,7 +29,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     }
     let text = cron.text("/spec/schedule")?.ok_or_else(|| Undecided::Unknown("/spec/schedule is not set".to_owned()))?;
     if let Some(event) = last_warning(subject, &["UnparseableSchedule", "UnknownTimeZone", "InvalidSchedule"]) {
-        let words = format!("its schedule cannot be understood: {}", quoted(&event.message));
+        let words = format!("its schedule cannot be understood: {}", quoted(event.message));
         let finding = subject.finding("CronJobSchedule", words, event.first_seen.unwrap_or(event.last_seen)).grace(0);
         return Ok(vec![finding.remedy("correct schedule or timeZone").shown_by([event.seq])]);
     }

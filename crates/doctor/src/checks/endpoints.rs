@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use proreus_model::Seq;
 use proreus_observe::field::{self, Read};
 use proreus_observe::{KindRef, Observed};
-use serde_json::Value;
 
 use super::joins;
 use super::kinds;
@@ -114,7 +113,7 @@ impl Endpoints {
 fn listens(slice: &Observed) -> Read<bool> {
     Ok(match slice.body().get("ports") {
         None => true,
-        Some(Value::Null) => false,
+        Some(ports) if ports.is_null() => false,
         Some(_) => !slice.list("/ports")?.is_empty(),
     })
 }

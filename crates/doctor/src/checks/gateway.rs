@@ -3,8 +3,8 @@
 //! Pure. A listener's trouble explains why its Gateway is not programmed, so that only the listener is told.
 
 use proreus_observe::Observed;
+use proreus_observe::document::Node;
 use proreus_observe::field::{self, Condition};
-use serde_json::Value;
 
 use super::joins::{self, Gathered, Sight, unknown};
 use super::kinds;
@@ -63,7 +63,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     gathered.verdict()
 }
 
-fn of_listener(subject: &Subject<'_>, gateway: &Observed, listener: &Value) -> Result<Option<Finding>, Undecided> {
+fn of_listener(subject: &Subject<'_>, gateway: &Observed, listener: Node<'_>) -> Result<Option<Finding>, Undecided> {
     let Some(name) = field::text(listener, "/name")? else { return unknown("a listener in the status has no name") };
     // What is wrong in itself before what follows from it.
     for (of, good) in [("Accepted", "True"), ("Conflicted", "False"), ("ResolvedRefs", "True"), ("Programmed", "True")] {

@@ -197,7 +197,7 @@ fn last_failure(subject: &Subject<'_>, container: &str, message: &str) -> (Strin
         of_container && event.is_warning() && event.message.starts_with("Failed to pull image")
     });
     match telling {
-        Some(event) => (event.message.clone(), Some(event.seq)),
+        Some(event) => (event.message.to_owned(), Some(event.seq)),
         // Newer kubelets repeat the failure behind the back-off.
         None => (message.split_once(": ").map(|(_, rest)| rest.to_owned()).unwrap_or_default(), None),
     }

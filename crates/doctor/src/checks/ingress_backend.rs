@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
+use proreus_observe::document::Node;
 use proreus_observe::field;
 use proreus_observe::{KindRef, Observed};
-use serde_json::Value;
 
 use super::joins::{self, Gathered, Sight, unknown};
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
@@ -66,8 +66,8 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     gathered.verdict()
 }
 
-fn backends(ingress: &Observed) -> Result<Vec<&Value>, Undecided> {
-    let mut found: Vec<&Value> = field::at(ingress.body(), "/spec/defaultBackend")?.into_iter().collect();
+fn backends(ingress: &Observed) -> Result<Vec<Node<'_>>, Undecided> {
+    let mut found: Vec<Node<'_>> = field::at(ingress.body(), "/spec/defaultBackend")?.into_iter().collect();
     for rule in ingress.list("/spec/rules")? {
         for path in field::list(rule, "/http/paths")? {
             match field::at(path, "/backend")? {
@@ -79,7 +79,7 @@ fn backends(ingress: &Observed) -> Result<Vec<&Value>, Undecided> {
     Ok(found)
 }
 
-fn port_of(backend: &Value) -> Result<Option<String>, Undecided> {
+fn port_of(backend: Node<'_>) -> Result<Option<String>, Undecided> {
     if let Some(name) = field::text(backend, "/service/port/name")? {
         return Ok(Some(name.to_owned()));
     }

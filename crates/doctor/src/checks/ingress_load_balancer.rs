@@ -82,7 +82,7 @@ pub(super) fn is_permissive(subject: &Subject<'_>) -> bool {
     operators.any(|operator| {
         let containers = operator.list("/spec/template/spec/containers").unwrap_or_default();
         let mut variables = containers.iter().filter_map(|container| container.get("env")?.as_array()).flatten();
-        let text = |variable: &serde_json::Value, key: &str| variable.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+        let text = |variable: proreus_observe::Node<'_>, key: &str| variable.get(key).and_then(|value| value.as_str()).map(str::to_owned);
         variables.any(|variable| {
             text(variable, "name").as_deref() == Some(READINESS_MODE) && text(variable, "value").as_deref() == Some("permissive")
         })

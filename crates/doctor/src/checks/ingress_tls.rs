@@ -3,9 +3,9 @@
 //! Pure. Of a secret, only its type, the names of its keys and the recorded safe facts are known. A secret that cert-manager is to make is
 //! the matter of its Certificate.
 
+use proreus_observe::document::Node;
 use proreus_observe::field;
 use proreus_observe::{KindRef, Observed};
-use serde_json::Value;
 
 use super::joins::{self, Gathered, Sight, unknown};
 use super::kinds;
@@ -66,7 +66,7 @@ fn missing(subject: &Subject<'_>, gathered: &mut Gathered, name: &str) -> Result
     Ok(())
 }
 
-fn of_secret(subject: &Subject<'_>, gathered: &mut Gathered, entry: &Value, secret: &Observed) -> Result<(), Undecided> {
+fn of_secret(subject: &Subject<'_>, gathered: &mut Gathered, entry: Node<'_>, secret: &Observed) -> Result<(), Undecided> {
     let name = secret.name();
     let of_type = secret.text("/type")?.unwrap_or("Opaque");
     let data = secret.map("/data")?;
@@ -102,8 +102,8 @@ fn of_secret(subject: &Subject<'_>, gathered: &mut Gathered, entry: &Value, secr
 /// The alternative names of the certificate; `None` when they are not known.
 fn names(secret: &Observed) -> Result<Option<Vec<&str>>, Undecided> {
     let chain = field::at(secret.body(), "/safeFacts/certificates")?.and_then(|all| all.get("tls.crt"));
-    let Some(leaf) = chain.and_then(|chain| chain.get(0)) else { return Ok(None) };
-    let names: Vec<&str> = field::list(leaf, "/names")?.iter().filter_map(Value::as_str).collect();
+    let Some(leaf) = chain.and_then(|chain| chain.as_array()?.first()) else { return Ok(None) };
+    let names: Vec<&str> = field::list(leaf, "/names")?.iter().filter_map(Node::as_str).collect();
     Ok((!names.is_empty()).then_some(names))
 }
 

@@ -4,9 +4,9 @@
 //! never health.
 
 use jiff::{SignedDuration, Timestamp};
+use proreus_observe::document::Node;
 use proreus_observe::field::{self, Condition, Read};
 use proreus_observe::{Freshness, KindRef, Observed};
-use serde_json::Value;
 
 use crate::check::{Severity, Subject, Undecided, Verdict};
 use crate::finding::Finding;
@@ -118,7 +118,7 @@ pub(super) fn is_outdated(object: &Observed, condition: &Condition<'_>) -> Read<
 }
 
 /// The condition of a type in a list of conditions that does not stand at `status.conditions`.
-pub(super) fn condition_in<'a>(root: &'a Value, list: &str, of: &str) -> Read<Option<Condition<'a>>> {
+pub(super) fn condition_in<'a>(root: Node<'a>, list: &str, of: &str) -> Read<Option<Condition<'a>>> {
     for entry in field::list(root, list)? {
         if field::text(entry, "/type")? == Some(of) {
             return field::read_condition(entry).map(Some);

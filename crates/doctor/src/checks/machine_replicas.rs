@@ -30,7 +30,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if is_paused(set)? {
         return skipped("it is paused");
     }
-    if set.map("/status")?.is_none_or(serde_json::Map::is_empty) {
+    if set.map("/status")?.is_none_or(|status| status.is_empty()) {
         return unknown("/status is not set");
     }
     if !set.is_observed()? {

@@ -2,6 +2,7 @@
 //!
 //! Pure.
 
+use proreus_observe::Document;
 use proreus_observe::Selector;
 use proreus_observe::field;
 
@@ -38,15 +39,16 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if joins::is_going(policy)? {
         return Ok(Vec::new());
     }
-    let mut labels = serde_json::Map::new();
-    labels.insert(NAMESPACE_LABEL.to_owned(), SENTINEL.into());
+    let labels = Document::of(&serde_json::json!({ NAMESPACE_LABEL: SENTINEL }));
     for rule in policy.list("/spec/ingress")? {
         let peers = field::list(rule, "/from")?;
         if peers.is_empty() {
             return Ok(Vec::new());
         }
         for peer in peers {
-            if field::map(peer, "/namespaceSelector")?.is_some() && Selector::of_terms(peer, "/namespaceSelector")?.matches(Some(&labels)) {
+            if field::map(peer, "/namespaceSelector")?.is_some()
+                && Selector::of_terms(peer, "/namespaceSelector")?.matches(labels.root().as_object())
+            {
                 return Ok(Vec::new());
             }
         }

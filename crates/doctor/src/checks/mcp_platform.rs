@@ -3,6 +3,7 @@
 //! Pure. Asked once, of the definition of the MCPServer type: where that is not installed, there is no platform to miss anything.
 
 use proreus_observe::KindRef;
+use proreus_observe::document::List;
 use proreus_observe::field;
 
 use super::joins::{self, Gathered, Sight};
@@ -74,7 +75,8 @@ fn rights(subject: &Subject<'_>, gathered: &mut Gathered) -> Result<(), Undecide
     for (group, resource) in WATCHED {
         let mut verbs: Vec<&str> = Vec::new();
         for rule in role.list("/rules")? {
-            let has = |list: &[serde_json::Value], wanted: &str| list.iter().any(|entry| entry == wanted || entry == "*");
+            let has =
+                |list: List<'_>, wanted: &str| list.iter().any(|entry| entry.as_str().is_some_and(|word| word == wanted || word == "*"));
             if has(field::list(rule, "/apiGroups")?, group) && has(field::list(rule, "/resources")?, resource) {
                 verbs.extend(field::list(rule, "/verbs")?.iter().filter_map(|verb| verb.as_str()));
             }

@@ -35,20 +35,20 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     events.extend(subject.view.events_of(&Uid::from(node.name())));
     let mut found: Vec<crate::Finding> = Vec::new();
     for event in events.into_iter().rev().filter(|event| event.is_warning()) {
-        let (reason, remedy) = match event.reason.as_str() {
+        let (reason, remedy) = match event.reason {
             "SystemOOM" | "OOMKilling" => {
                 ("NodeOutOfMemory", "the node itself ran out of memory: ask for memory where pods use it, and reserve some for the system")
             }
             other if TROUBLE.contains(&other) => ("NodeKernelTrouble", CHECK.remediation),
             _ => continue,
         };
-        if found.iter().any(|told| told.part.as_deref() == Some(event.reason.as_str())) {
+        if found.iter().any(|told| told.part.as_deref() == Some(event.reason)) {
             continue;
         }
-        let text = format!("{}{}", event.reason, said(&event.message));
+        let text = format!("{}{}", event.reason, said(event.message));
         let finding =
             subject.finding(reason, text, event.first_seen.unwrap_or(event.last_seen)).until(later(event.last_seen, TOLD_SECONDS));
-        found.push(finding.part(&event.reason).remedy(remedy).on_node(Some(node.name())).shown_by([event.seq]));
+        found.push(finding.part(event.reason).remedy(remedy).on_node(Some(node.name())).shown_by([event.seq]));
     }
     Ok(found)
 }

@@ -5,8 +5,8 @@
 
 use jiff::SignedDuration;
 use proreus_observe::KindRef;
+use proreus_observe::document::List;
 use proreus_observe::field;
-use serde_json::Value;
 
 use super::reading::{self, last_warning, said};
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
@@ -66,7 +66,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if !gates.is_empty() {
         words.push(format!("readiness gate {} not open", list(&gates)));
     }
-    let text = format!("{}{}", words.join(", "), said(probe.map_or("", |event| &event.message)));
+    let text = format!("{}{}", words.join(", "), said(probe.map_or("", |event| event.message)));
     let severity = if reading::is_owner_down(subject) { Severity::Critical } else { Severity::Warning };
     let grace = allowance.as_secs().max(CHECK.grace_seconds);
     let finding = subject.finding("PodNotReady", text, subject.since(ready.since)).severity(severity).grace(grace);
@@ -74,7 +74,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
 }
 
 /// How long the startup probe of a container lets it start.
-fn startup_allowance(containers: &[Value], name: &str) -> Result<SignedDuration, Undecided> {
+fn startup_allowance(containers: List<'_>, name: &str) -> Result<SignedDuration, Undecided> {
     for entry in containers {
         if field::text(entry, "/name")? == Some(name) && field::map(entry, "/startupProbe")?.is_some() {
             let number =

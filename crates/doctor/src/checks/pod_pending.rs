@@ -77,11 +77,11 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let since = subject.since(reading::bound_since(pod)?);
     if let Some(event) = last_warning(subject, VOLUME_REASONS) {
         let remedy = "the node cannot mount a volume: check that what it refers to exists (claim, Secret, ConfigMap), and that it is not attached elsewhere";
-        return Ok(vec![told(subject, "VolumeMountFailed", event, since, remedy)?]);
+        return Ok(vec![told(subject, "VolumeMountFailed", &event, since, remedy)?]);
     }
     if let Some(event) = last_warning(subject, SANDBOX_REASONS) {
         let remedy = "the node cannot set up the pod's network: look at the network plugin's pod on this node and at its addresses";
-        return Ok(vec![told(subject, "SandboxFailed", event, since, remedy)?]);
+        return Ok(vec![told(subject, "SandboxFailed", &event, since, remedy)?]);
     }
     let finding = match waits_for_init {
         Some(name) => {
@@ -112,11 +112,11 @@ fn unscheduled(subject: &Subject<'_>, reason: Option<&str>) -> Verdict {
 fn told(
     subject: &Subject<'_>,
     reason: &'static str,
-    event: &EventFacts,
+    event: &EventFacts<'_>,
     since: jiff::Timestamp,
     remedy: &str,
 ) -> Result<Finding, Undecided> {
-    let text = format!("the pod cannot be started: {}", quoted(&event.message));
+    let text = format!("the pod cannot be started: {}", quoted(event.message));
     let finding = subject.finding(reason, text, since).remedy(remedy).grace(TOLD_GRACE_SECONDS).shown_by([event.seq]);
     Ok(finding.on_node(reading::node_of(subject.object)?))
 }

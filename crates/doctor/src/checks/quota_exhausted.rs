@@ -4,7 +4,7 @@
 
 use jiff::SignedDuration;
 use proreus_observe::KindRef;
-use serde_json::Value;
+use proreus_observe::document::Node;
 
 use super::reading::quoted;
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
@@ -56,11 +56,11 @@ fn used_up(subject: &Subject<'_>) -> Result<Vec<String>, Undecided> {
     let (used, hard) = (subject.object.map("/status/used")?, subject.object.map("/status/hard")?);
     let mut found = Vec::new();
     for (name, most) in hard.into_iter().flatten() {
-        let amount = |value: Option<&Value>| value.and_then(Value::as_str).and_then(quantity);
+        let amount = |value: Option<Node<'_>>| value.and_then(Node::as_str).and_then(quantity);
         if let (Some(used), Some(most)) = (amount(used.and_then(|used| used.get(name))), amount(Some(most)))
             && used >= most
         {
-            found.push(name.clone());
+            found.push(name.to_owned());
         }
     }
     Ok(found)

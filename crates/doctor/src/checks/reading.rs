@@ -3,9 +3,9 @@
 //! Pure.
 
 use jiff::Timestamp;
+use proreus_observe::document::Node;
 use proreus_observe::field::{self, Read, malformed};
 use proreus_observe::{KindRef, Observed};
-use serde_json::Value;
 
 use crate::check::{Subject, Undecided};
 
@@ -15,7 +15,7 @@ pub(super) struct Container<'a> {
     /// Its name.
     pub(super) name: &'a str,
     /// Its entry in the status.
-    pub(super) status: &'a Value,
+    pub(super) status: Node<'a>,
     /// Whether it runs before the others.
     pub(super) is_init: bool,
 }
@@ -128,7 +128,7 @@ pub(super) fn wanted_replicas(workload: &Observed) -> Read<i64> {
 /// When there is no status, or one about an older specification: what it says is not about what is wanted now.
 pub(super) fn observed<'a>(subject: &Subject<'a>) -> Result<&'a Observed, Undecided> {
     let workload = subject.known()?;
-    if workload.map("/status")?.is_none_or(serde_json::Map::is_empty) {
+    if workload.map("/status")?.is_none_or(|status| status.is_empty()) {
         return Err(Undecided::Unknown("its controller has not written a status yet".to_owned()));
     }
     match workload.is_observed()? {
@@ -174,7 +174,7 @@ pub(super) fn said(text: &str) -> String {
 }
 
 /// The newest warning about an object with one of these reasons.
-pub(super) fn last_warning<'a>(subject: &Subject<'a>, reasons: &[&str]) -> Option<&'a proreus_observe::EventFacts> {
+pub(super) fn last_warning<'a>(subject: &Subject<'a>, reasons: &[&str]) -> Option<proreus_observe::EventFacts<'a>> {
     let events = subject.view.events_of(&subject.object.id.uid);
-    events.into_iter().rev().find(|event| event.is_warning() && reasons.contains(&event.reason.as_str()))
+    events.into_iter().rev().find(|event| event.is_warning() && reasons.contains(&event.reason))
 }

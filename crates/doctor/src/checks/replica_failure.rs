@@ -85,8 +85,8 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     let Some(event) = last_warning(subject, &["FailedCreate"]) else { return Ok(Vec::new()) };
-    let finding = subject.finding("ReplicaFailure", text(&event.message), event.first_seen.unwrap_or(event.last_seen));
-    let finding = classed(finding, &event.message).shown_by([event.seq]);
+    let finding = subject.finding("ReplicaFailure", text(event.message), event.first_seen.unwrap_or(event.last_seen));
+    let finding = classed(finding, event.message).shown_by([event.seq]);
     Ok(vec![match event.last_seen.checked_add(EVENT_HOLDS) {
         Ok(over) => finding.until(over),
         Err(_) => finding,

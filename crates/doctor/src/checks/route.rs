@@ -3,8 +3,8 @@
 //! Pure. Each parent judges a route by itself; what it said of an older generation is no news.
 
 use proreus_observe::KindRef;
+use proreus_observe::document::Node;
 use proreus_observe::field;
-use serde_json::Value;
 
 use super::joins::{self, Gathered, Sight, unknown};
 use super::kinds;
@@ -46,7 +46,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     gathered.verdict()
 }
 
-fn of_parent(subject: &Subject<'_>, gathered: &mut Gathered, parent: &Value) -> Result<(), Undecided> {
+fn of_parent(subject: &Subject<'_>, gathered: &mut Gathered, parent: Node<'_>) -> Result<(), Undecided> {
     let route = subject.object;
     let name = field::text(parent, "/parentRef/name")?.unwrap_or_default();
     for of in ["Accepted", "ResolvedRefs"] {

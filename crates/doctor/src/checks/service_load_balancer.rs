@@ -38,7 +38,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return unknown("/status is not set");
     }
     let why = match (warning, service.text("/spec/loadBalancerClass")?) {
-        (Some(event), _) => said(&event.message),
+        (Some(event), _) => said(event.message),
         (None, Some(class)) => format!(": no controller for the load balancer class `{class}` has answered"),
         (None, None) => ": no controller has answered".to_owned(),
     };

@@ -41,7 +41,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     }
     let is_tls = secret.text("/type")? == Some("kubernetes.io/tls");
     let chain = field::at(secret.body(), "/safeFacts/certificates")?.and_then(|all| all.get("tls.crt"));
-    let Some(leaf) = chain.and_then(|chain| chain.get(0)) else {
+    let Some(leaf) = chain.and_then(|chain| chain.as_array()?.first()) else {
         return if is_tls { unknown("what its certificate says was not recorded") } else { Ok(Vec::new()) };
     };
     if field::flag(leaf, "/valid")? == Some(false) {

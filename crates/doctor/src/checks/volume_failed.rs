@@ -28,7 +28,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         Some("Failed") if !joins::is_going(volume)? => {
             let event = reading::last_warning(subject, &["VolumeFailedDelete", "VolumeFailedRecycle"]);
             let own = volume.text("/status/message")?.unwrap_or_default();
-            let why = if own.is_empty() { event.map(|event| said(&event.message)).unwrap_or_default() } else { said(own) };
+            let why = if own.is_empty() { event.map(|event| said(event.message)).unwrap_or_default() } else { said(own) };
             let text = format!("the volume could not be reclaimed{why}");
             let finding = subject.finding("PVFailed", text, reading::fact_since(subject, "phase"));
             Ok(vec![finding.shown_by(event.map(|event| event.seq))])

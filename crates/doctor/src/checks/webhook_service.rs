@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use proreus_observe::KindRef;
+use proreus_observe::document::Node;
 use proreus_observe::field;
-use serde_json::Value;
 
 use super::endpoints::{self, Reach};
 use super::joins::{self, Gathered, unknown};
@@ -58,7 +58,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
 }
 
 /// Namespace, name and port of the service that a webhook calls; none where it calls a URL.
-fn service_of(webhook: &Value) -> Result<Option<(&str, &str, i64)>, Undecided> {
+fn service_of(webhook: Node<'_>) -> Result<Option<(&str, &str, i64)>, Undecided> {
     if field::map(webhook, "/clientConfig/service")?.is_none() {
         return match field::text(webhook, "/clientConfig/url")? {
             Some(_) => Ok(None),

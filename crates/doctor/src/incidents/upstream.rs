@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, FieldChange, ObjectId, Resource, Seq, Verb};
+use proreus_observe::document::{Node, Shape};
 use proreus_observe::{KindRef, Observed, Snapshot, changed_fields};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,8 +16,12 @@ use crate::check::Check;
 
 /// Changes remembered of one namespace; a rollout of a large chart makes some hundred.
 const CHANGES_LIMIT: usize = 512;
+/// Changes remembered in all; of more the oldest go first.
+const ALL_CHANGES_LIMIT: usize = 10_000;
 /// Fields of one change that are told.
 const FIELDS_LIMIT: usize = 20;
+/// Bytes of a field's former or new value that are told; the journal has the whole, at the change's position.
+const VALUE_BYTES: usize = 1_024;
 
 /// Kinds whose change can be what an incident comes from.
 const KINDS: [(&str, &str); 27] = [
@@ -99,8 +104,8 @@ impl UpstreamChanges {
         let changed = match (change.verb, former, &change.body) {
             (Verb::Update, Some(former), Some(body)) => {
                 let now: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-                let fields = changed_fields(former.body(), &now).into_iter().filter(|field| is_wanted(&field.path));
-                let fields: Vec<FieldChange> = fields.take(FIELDS_LIMIT).collect();
+                let fields = changed_fields(&former.body().to_value(), &now).into_iter().filter(|field| is_wanted(&field.path));
+                let fields: Vec<FieldChange> = fields.take(FIELDS_LIMIT).map(shortened).collect();
                 if fields.is_empty() {
                     return;
                 }
@@ -121,6 +126,20 @@ impl UpstreamChanges {
         });
         if place.len() > CHANGES_LIMIT {
             place.pop_front();
+        }
+        while self.places.values().map(VecDeque::len).sum::<usize>() > ALL_CHANGES_LIMIT {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.places.iter().min_by_key(|(_, changes)| changes.front().map(|change| change.seq));
+        let Some(place) = oldest.map(|(place, _)| place.clone()) else { return };
+        if let Some(changes) = self.places.get_mut(&place) {
+            changes.pop_front();
+            if changes.is_empty() {
+                self.places.remove(&place);
+            }
         }
     }
 
@@ -184,7 +203,7 @@ impl<'a> About<'a> {
 
     /// How near a change is: the owner itself, what it refers to, what governs its namespace, its node. `None`: it has nothing to do with
     /// it, because no check that found the incident looks at such a thing.
-    fn rank(&self, change: &Upstream, spec: Option<&Value>) -> Option<u8> {
+    fn rank(&self, change: &Upstream, spec: Option<Node<'_>>) -> Option<u8> {
         let (object, owner) = (&change.object, self.owner);
         let (kind, name) = (object.kind.as_str(), object.name.as_str());
         if kind == owner.kind.as_str() && object.group == owner.group && name == owner.name.as_str() {
@@ -206,18 +225,34 @@ impl<'a> About<'a> {
     }
 }
 
+/// A change of a field with the beginning of what is long.
+fn shortened(field: FieldChange) -> FieldChange {
+    let cut = |value: Value| {
+        let text = match &value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => return value,
+            Value::String(text) => text.clone(),
+            Value::Array(_) | Value::Object(_) => value.to_string(),
+        };
+        if text.len() <= VALUE_BYTES {
+            return value;
+        }
+        Value::String(format!("{}…", text.get(..text.floor_char_boundary(VALUE_BYTES)).unwrap_or_default()))
+    };
+    FieldChange { before: field.before.map(cut), after: field.after.map(cut), ..field }
+}
+
 fn is_wanted(path: &str) -> bool {
     !path.starts_with("status") && !NOISE.iter().any(|noise| path.starts_with(noise))
 }
 
 /// The specification of the pods that a workload makes.
-fn pod_spec(body: &Value) -> Option<&Value> {
+fn pod_spec(body: Node<'_>) -> Option<Node<'_>> {
     ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"].iter().find_map(|path| body.pointer(path)).or_else(|| body.get("spec"))
 }
 
 /// Whether a specification refers to an object of this kind and name: `name` under a key that speaks of the kind, or a key that holds the
 /// name itself. A container, a port or a volume of the same name is no reference.
-fn refers(spec: &Value, kind: &str, name: &str) -> bool {
+fn refers(spec: Node<'_>, kind: &str, name: &str) -> bool {
     let (under, direct): (&[&str], &[&str]) = match kind {
         "ConfigMap" => (&["configMap", "configMapRef", "configMapKeyRef"], &[]),
         "Secret" => (
@@ -238,15 +273,15 @@ fn refers(spec: &Value, kind: &str, name: &str) -> bool {
     stands(spec, under, direct, name, false)
 }
 
-fn stands(value: &Value, under: &[&str], direct: &[&str], name: &str, is_under: bool) -> bool {
-    match value {
-        Value::Object(map) => map.iter().any(|(key, value)| {
-            let is_reference = direct.contains(&key.as_str()) || (is_under && key == "name");
-            (is_reference && value.as_str() == Some(name)) || stands(value, under, direct, name, under.contains(&key.as_str()))
+fn stands(value: Node<'_>, under: &[&str], direct: &[&str], name: &str, is_under: bool) -> bool {
+    match value.shape() {
+        Shape::Fields(fields) => fields.iter().any(|(key, value)| {
+            let is_reference = direct.contains(&key) || (is_under && key == "name");
+            (is_reference && value.as_str() == Some(name)) || stands(value, under, direct, name, under.contains(&key))
         }),
         // A list speaks of what its key speaks of.
-        Value::Array(list) => list.iter().any(|entry| stands(entry, under, direct, name, is_under)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Shape::List(list) => list.iter().any(|entry| stands(entry, under, direct, name, is_under)),
+        Shape::Null | Shape::Bool(_) | Shape::Number(_) | Shape::Text(_) => false,
     }
 }
 
@@ -289,6 +324,8 @@ fn values(field: &FieldChange) -> String {
 mod tests {
     use serde_json::json;
 
+    use proreus_observe::Document;
+
     use super::*;
 
     #[test]
@@ -300,6 +337,8 @@ mod tests {
             "imagePullSecrets": [{"name": "pull"}],
             "serviceAccountName": "web",
         });
+        let document = Document::of(&spec);
+        let spec = document.root();
         for (kind, name) in [
             ("ConfigMap", "settings"),
             ("ConfigMap", "ca"),
@@ -308,10 +347,30 @@ mod tests {
             ("Secret", "pull"),
             ("ServiceAccount", "web"),
         ] {
-            assert!(refers(&spec, kind, name), "{kind} {name}");
+            assert!(refers(spec, kind, name), "{kind} {name}");
         }
         for (kind, name) in [("ConfigMap", "web"), ("Secret", "TOKEN"), ("Secret", "tls"), ("ConfigMap", "http"), ("Secret", "web")] {
-            assert!(!refers(&spec, kind, name), "{kind} {name}");
+            assert!(!refers(spec, kind, name), "{kind} {name}");
         }
+    }
+
+    #[test]
+    fn of_a_long_value_the_beginning_is_told() {
+        let field = |after: Value| FieldChange { path: "data.a".into(), op: proreus_model::FieldOp::Add, before: None, after: Some(after) };
+        let long = shortened(field(json!("é".repeat(VALUE_BYTES)))).after;
+        assert_eq!(long, Some(json!(format!("{}…", "é".repeat(VALUE_BYTES / 2)))));
+        let map = shortened(field(json!({ "a": "x".repeat(VALUE_BYTES) }))).after;
+        assert!(map.and_then(|map| map.as_str().map(str::to_owned)).is_some_and(|text| text.starts_with("{\"a\":\"xxx") && text.ends_with('…')));
+        assert_eq!(shortened(field(json!({ "a": [1] }))).after, Some(json!({ "a": [1] })));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_in_all() {
+        let mut changes = UpstreamChanges::default();
+        for number in 0..ALL_CHANGES_LIMIT as u64 + 50 {
+            changes.note(&created(number, &format!("n{}", number % 100)), None);
+        }
+        assert_eq!(changes.places.values().map(VecDeque::len).sum::<usize>(), ALL_CHANGES_LIMIT);
+        assert_eq!(changes.places.values().filter_map(|place| place.front()).map(|change| change.seq).min(), Some(Seq(50)));
     }
 }

@@ -4,9 +4,9 @@
 //! they promise. A Service without ready endpoints is the passive check's and is not asked.
 
 use jiff::Timestamp;
+use proreus_observe::document::Node;
 use proreus_observe::field;
 use proreus_observe::{KindRef, Observed};
-use serde_json::Value;
 
 use super::{ANSWER_WITHIN, Action, Outcome, Probe, Scene, is_not_allowed, status_message};
 use crate::check::{Check, Mode, Severity, Undecided, Verdict};
@@ -92,7 +92,7 @@ fn port_of(service: &Observed) -> Option<(&'static str, i64)> {
 
 fn has_ready_endpoints(scene: &Scene<'_>, service: &Observed) -> bool {
     let mut slices = scene.view.slices_of(service);
-    let is_ready = |endpoint: &Value| endpoint.pointer("/conditions/ready").and_then(Value::as_bool).unwrap_or(true);
+    let is_ready = |endpoint: Node<'_>| endpoint.pointer("/conditions/ready").and_then(Node::as_bool).unwrap_or(true);
     slices.any(|slice| slice.list("/endpoints").unwrap_or_default().iter().any(is_ready))
 }
 

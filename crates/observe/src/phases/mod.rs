@@ -28,6 +28,7 @@ use proreus_model::{Change, ClusterId, Mark, MarkKind, Origin, Record, Seq, Verb
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Document;
 use crate::own::is_own_event;
 
 pub use estimate::{Lesson, Median, SAMPLES_MIN, medians};
@@ -262,7 +263,7 @@ impl Phases {
         let (group, kind) = (change.object.group.as_str(), change.object.kind.as_str());
         if is_event(group, kind) {
             let body = if change.verb == Verb::Delete { Value::Null } else { body(change) };
-            let is_told = body.is_object() && !is_own_event(&body);
+            let is_told = body.is_object() && !is_own_event(Document::of(&body).root());
             return if is_told { self.hear(Happening::read(change, &body), change.seq, now) } else { Vec::new() };
         }
         if !concerns(group, kind) {

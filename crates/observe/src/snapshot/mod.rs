@@ -50,7 +50,8 @@ pub struct Snapshot {
     by_uid: BTreeMap<Uid, ObjectId>,
     children: BTreeMap<Uid, BTreeSet<ObjectId>>,
     slices: BTreeMap<(ClusterId, Namespace, Name), BTreeSet<ObjectId>>,
-    events: BTreeMap<Uid, BTreeMap<ObjectId, EventFacts>>,
+    /// Events by what they speak of.
+    events: BTreeMap<Uid, BTreeSet<ObjectId>>,
     /// Events by the time of their last change.
     event_ages: BTreeSet<(Timestamp, ObjectId)>,
     trails: BTreeMap<Uid, Trail>,
@@ -102,12 +103,12 @@ impl Snapshot {
             self.trails.remove(&change.object.uid);
             return;
         }
-        let body = change.body.as_ref().map(|bytes| trim::kept(&change.object.kind, serde_json::from_slice(bytes).unwrap_or(Value::Null)));
-        let observed = Arc::new(Observed::new(change, body, former.as_deref()));
+        let whole = change.body.as_ref().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or(Value::Null);
+        let observed = Arc::new(Observed::new(change, &trim::kept(&change.object, whole), former.as_deref()));
         self.link(&observed);
         trail::follow(&mut self.trails, &observed, former.is_none());
-        self.by_uid.insert(change.object.uid.clone(), change.object.clone());
-        self.objects.insert(change.object.clone(), observed);
+        self.by_uid.insert(observed.id.uid.clone(), observed.id.clone());
+        self.objects.insert(observed.id.clone(), observed);
     }
 
     /// Lets go of Events that changed too long ago.
@@ -145,8 +146,8 @@ impl Snapshot {
             let key = (observed.id.cluster.clone(), observed.id.namespace.clone(), Name::from(service));
             self.slices.entry(key).or_default().insert(observed.id.clone());
         }
-        if let Some((regarding, facts)) = event::read(observed) {
-            self.events.entry(regarding).or_default().insert(observed.id.clone(), facts);
+        if let Some(regarding) = event::regarding(observed) {
+            self.events.entry(regarding).or_default().insert(observed.id.clone());
         }
         if is_event(&observed.id) {
             self.event_ages.insert((observed.recorded_at, observed.id.clone()));
@@ -172,7 +173,7 @@ impl Snapshot {
                 set.is_empty()
             });
         }
-        if let Some((regarding, _)) = event::read(observed) {
+        if let Some(regarding) = event::regarding(observed) {
             drop_from(&mut self.events, &regarding, |about| {
                 about.remove(id);
                 about.is_empty()
@@ -285,8 +286,9 @@ impl Snapshot {
     }
 
     /// What Events say about an object, oldest first.
-    pub fn events_of(&self, uid: &Uid) -> Vec<&EventFacts> {
-        let mut found: Vec<&EventFacts> = self.events.get(uid).into_iter().flat_map(BTreeMap::values).collect();
+    pub fn events_of(&self, uid: &Uid) -> Vec<EventFacts<'_>> {
+        let ids = self.events.get(uid).into_iter().flatten();
+        let mut found: Vec<EventFacts<'_>> = ids.filter_map(|id| self.objects.get(id)).map(|observed| event::read(observed)).collect();
         if found.len() > EVENTS_OF_ONE_LIMIT {
             found.sort_unstable_by_key(|facts| std::cmp::Reverse(facts.seq));
             found.truncate(EVENTS_OF_ONE_LIMIT);

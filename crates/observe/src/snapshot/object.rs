@@ -2,12 +2,11 @@
 //!
 //! Pure.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use proreus_model::{ApiVersion, Change, Group, Kind, Name, Namespace, ObjectId, Resource, ResourceVersion, Seq, Uid};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::document::{Document, Fields, List, Node};
 use crate::field::{self, Condition, Read};
 
 /// A kind of objects, named once: checks say with it what they look at.
@@ -81,7 +80,7 @@ pub struct Observed {
     /// Its resourceVersion.
     pub resource_version: ResourceVersion,
     /// The object; `null` when it is not known.
-    body: Arc<Value>,
+    body: Document,
 }
 
 /// Who an object says it belongs to.
@@ -114,32 +113,28 @@ impl OwnerRef {
 }
 
 impl Observed {
-    pub(super) fn new(change: &Change, body: Option<Value>, former: Option<&Self>) -> Self {
+    pub(super) fn new(change: &Change, body: &Value, former: Option<&Self>) -> Self {
         Self {
-            id: change.object.clone(),
+            // The names of an object that was known are held already.
+            id: former.map_or_else(|| change.object.clone(), |former| former.id.clone()),
             seq: change.seq,
             recorded_at: change.recorded_at,
             first_seen: former.map_or(change.recorded_at, |former| former.first_seen),
             version: change.version.clone(),
             resource: change.resource.clone(),
             resource_version: change.resource_version.clone(),
-            body: Arc::new(body.unwrap_or(Value::Null)),
+            body: Document::of(body),
         }
     }
 
     /// The object; `null` when it is not known.
-    pub fn body(&self) -> &Value {
-        &self.body
-    }
-
-    /// The object, to be kept.
-    pub fn shared_body(&self) -> Arc<Value> {
-        Arc::clone(&self.body)
+    pub fn body(&self) -> Node<'_> {
+        self.body.root()
     }
 
     /// Whether more than its existence is known.
     pub fn is_known(&self) -> bool {
-        self.body.is_object()
+        self.body().is_object()
     }
 
     /// Whether it is of this kind.
@@ -167,7 +162,7 @@ impl Observed {
     /// # Errors
     /// When something else is there.
     pub fn text(&self, path: &str) -> Read<Option<&str>> {
-        field::text(&self.body, path)
+        field::text(self.body(), path)
     }
 
     /// A whole number at a JSON pointer.
@@ -175,7 +170,7 @@ impl Observed {
     /// # Errors
     /// When something else is there.
     pub fn int(&self, path: &str) -> Read<Option<i64>> {
-        field::int(&self.body, path)
+        field::int(self.body(), path)
     }
 
     /// A boolean at a JSON pointer.
@@ -183,7 +178,7 @@ impl Observed {
     /// # Errors
     /// When something else is there.
     pub fn flag(&self, path: &str) -> Read<Option<bool>> {
-        field::flag(&self.body, path)
+        field::flag(self.body(), path)
     }
 
     /// A moment at a JSON pointer.
@@ -191,23 +186,23 @@ impl Observed {
     /// # Errors
     /// When something else is there.
     pub fn time(&self, path: &str) -> Read<Option<Timestamp>> {
-        field::time(&self.body, path)
+        field::time(self.body(), path)
     }
 
     /// A list at a JSON pointer; absent is empty.
     ///
     /// # Errors
     /// When something else is there.
-    pub fn list(&self, path: &str) -> Read<&[Value]> {
-        field::list(&self.body, path)
+    pub fn list(&self, path: &str) -> Read<List<'_>> {
+        field::list(self.body(), path)
     }
 
     /// A map at a JSON pointer.
     ///
     /// # Errors
     /// When something else is there.
-    pub fn map(&self, path: &str) -> Read<Option<&Map<String, Value>>> {
-        field::map(&self.body, path)
+    pub fn map(&self, path: &str) -> Read<Option<Fields<'_>>> {
+        field::map(self.body(), path)
     }
 
     /// A condition of its status.
@@ -215,12 +210,12 @@ impl Observed {
     /// # Errors
     /// When the conditions do not have the form that the API gives them.
     pub fn condition(&self, of: &str) -> Read<Option<Condition<'_>>> {
-        field::condition(&self.body, of)
+        field::condition(self.body(), of)
     }
 
     /// Its labels.
-    pub fn labels(&self) -> Option<&Map<String, Value>> {
-        self.body.pointer("/metadata/labels").and_then(Value::as_object)
+    pub fn labels(&self) -> Option<Fields<'_>> {
+        self.body().pointer("/metadata/labels").and_then(Node::as_object)
     }
 
     /// One of its labels.
@@ -230,17 +225,17 @@ impl Observed {
 
     /// One of its annotations.
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.body.pointer("/metadata/annotations")?.get(key)?.as_str()
+        self.body().pointer("/metadata/annotations")?.get(key)?.as_str()
     }
 
     /// When it was made, by its own word.
     pub fn created_at(&self) -> Option<Timestamp> {
-        field::time(&self.body, "/metadata/creationTimestamp").ok().flatten()
+        field::time(self.body(), "/metadata/creationTimestamp").ok().flatten()
     }
 
     /// When its deletion was asked for, or, for a pod, is due.
     pub fn deletion_at(&self) -> Option<Timestamp> {
-        field::time(&self.body, "/metadata/deletionTimestamp").ok().flatten()
+        field::time(self.body(), "/metadata/deletionTimestamp").ok().flatten()
     }
 
     /// Whether its controller has seen its newest specification. Kinds that do not say count as seen.
@@ -257,7 +252,7 @@ impl Observed {
 
     /// Who it belongs to. References that name nobody are left out.
     pub fn owners(&self) -> Vec<OwnerRef> {
-        let list = self.body.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        let list = self.body().pointer("/metadata/ownerReferences").and_then(Node::as_array);
         list.into_iter().flatten().filter_map(owner_of).collect()
     }
 
@@ -272,14 +267,14 @@ impl Observed {
     }
 }
 
-fn owner_of(reference: &Value) -> Option<OwnerRef> {
-    let word = |key: &str| reference.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+fn owner_of(reference: Node<'_>) -> Option<OwnerRef> {
+    let word = |key: &str| reference.get(key).and_then(Node::as_str).filter(|text| !text.is_empty());
     let group = word("apiVersion").and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
     Some(OwnerRef {
         group: group.into(),
         kind: word("kind")?.into(),
         name: word("name")?.into(),
         uid: word("uid")?.into(),
-        is_controller: reference.get("controller").and_then(Value::as_bool).unwrap_or(false),
+        is_controller: reference.get("controller").and_then(Node::as_bool).unwrap_or(false),
     })
 }

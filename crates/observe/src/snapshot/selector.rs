@@ -4,8 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
+use crate::document::{Fields, Node};
 use crate::field::{self, Read};
 
 /// A label selector. One without terms matches everything, as in the API; whoever means "nothing" asks `is_empty` first.
@@ -27,11 +26,11 @@ impl Selector {
     ///
     /// # Errors
     /// When a value is no text.
-    pub fn of_map(root: &Value, path: &str) -> Read<Self> {
+    pub fn of_map(root: Node<'_>, path: &str) -> Read<Self> {
         let mut equal = BTreeMap::new();
         for (key, value) in field::map(root, path)?.into_iter().flatten() {
             let text = value.as_str().ok_or_else(|| field::malformed(path, "a map of texts", value))?;
-            equal.insert(key.clone(), text.to_owned());
+            equal.insert(key.to_owned(), text.to_owned());
         }
         Ok(Self { equal, terms: Vec::new() })
     }
@@ -40,10 +39,10 @@ impl Selector {
     ///
     /// # Errors
     /// When it does not have the form that the API gives it.
-    pub fn of_terms(root: &Value, path: &str) -> Read<Self> {
+    pub fn of_terms(root: Node<'_>, path: &str) -> Read<Self> {
         let mut found = Self::of_map(root, &format!("{path}/matchLabels"))?;
         for term in field::list(root, &format!("{path}/matchExpressions"))? {
-            let values = field::list(term, "/values")?.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+            let values = field::list(term, "/values")?.iter().filter_map(Node::as_str).map(str::to_owned).collect();
             let word = |key: &str| field::text(term, key).map(|text| text.unwrap_or_default().to_owned());
             found.terms.push(Term { key: word("/key")?, operator: word("/operator")?, values });
         }
@@ -61,8 +60,8 @@ impl Selector {
     }
 
     /// Whether these labels are meant.
-    pub fn matches(&self, labels: Option<&Map<String, Value>>) -> bool {
-        let label = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
+    pub fn matches(&self, labels: Option<Fields<'_>>) -> bool {
+        let label = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Node::as_str);
         self.equal.iter().all(|(key, value)| label(key) == Some(value)) && self.terms.iter().all(|term| term.holds(label(&term.key)))
     }
 }

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Seq, Uid};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::Observed;
+use crate::document::Node;
 use crate::field;
 
 /// How far back restarts are remembered: the longest window a check asks for.
@@ -79,7 +79,7 @@ impl Trail {
 }
 
 /// Something that is followed: its name, and what it is on an object.
-type Followed = (&'static str, fn(&Value) -> Option<String>);
+type Followed = (&'static str, fn(Node<'_>) -> Option<String>);
 
 const SHORTFALL: Followed = ("shortfall", shortfall);
 const GENERATION: Followed = ("generation", |body| number(body, "/metadata/generation"));
@@ -111,36 +111,36 @@ fn followed(observed: &Observed) -> &'static [Followed] {
         ("", "Node") => &[("unschedulable", |body| Some(field::flag(body, "/spec/unschedulable").ok()??.to_string()))],
         ("", "PersistentVolume" | "PersistentVolumeClaim" | "Namespace") => &[("phase", |body| string(body, "/status/phase"))],
         ("", "Service") => &[("loadBalancer", |body| {
-            let addresses = body.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
+            let addresses = body.pointer("/status/loadBalancer/ingress").and_then(Node::as_array);
             Some(addresses.is_some_and(|list| !list.is_empty()).to_string())
         })],
         ("discovery.k8s.io", "EndpointSlice") => &[("ready", |body| {
-            let is_ready = |endpoint: &Value| endpoint.pointer("/conditions/ready").and_then(Value::as_bool).unwrap_or(true);
-            let endpoints = body.get("endpoints").and_then(Value::as_array);
+            let is_ready = |endpoint: Node<'_>| endpoint.pointer("/conditions/ready").and_then(Node::as_bool).unwrap_or(true);
+            let endpoints = body.get("endpoints").and_then(Node::as_array);
             Some(endpoints.is_some_and(|list| list.iter().any(is_ready)).to_string())
         })],
         _ => &[],
     }
 }
 
-fn shortfall(body: &Value) -> Option<String> {
+fn shortfall(body: Node<'_>) -> Option<String> {
     let wanted = body.pointer("/spec/replicas").or_else(|| body.pointer("/status/desiredNumberScheduled"));
-    let wanted = wanted.and_then(Value::as_i64).unwrap_or(1);
-    let ready = body.pointer("/status/readyReplicas").or_else(|| body.pointer("/status/numberReady")).and_then(Value::as_i64).unwrap_or(0);
+    let wanted = wanted.and_then(Node::as_i64).unwrap_or(1);
+    let ready = body.pointer("/status/readyReplicas").or_else(|| body.pointer("/status/numberReady")).and_then(Node::as_i64).unwrap_or(0);
     Some((ready < wanted).to_string())
 }
 
-fn less(body: &Value, left: &str, right: &str) -> String {
-    let of = |path: &str| body.pointer(path).and_then(Value::as_i64).unwrap_or(0);
+fn less(body: Node<'_>, left: &str, right: &str) -> String {
+    let of = |path: &str| body.pointer(path).and_then(Node::as_i64).unwrap_or(0);
     (of(left) < of(right)).to_string()
 }
 
-fn number(body: &Value, path: &str) -> Option<String> {
-    body.pointer(path).and_then(Value::as_i64).map(|number| number.to_string())
+fn number(body: Node<'_>, path: &str) -> Option<String> {
+    body.pointer(path).and_then(Node::as_i64).map(|number| number.to_string())
 }
 
-fn string(body: &Value, path: &str) -> Option<String> {
-    body.pointer(path).and_then(Value::as_str).map(str::to_owned)
+fn string(body: Node<'_>, path: &str) -> Option<String> {
+    body.pointer(path).and_then(Node::as_str).map(str::to_owned)
 }
 
 /// Takes in a new state of an object; `is_first` when none was known before.
@@ -181,7 +181,7 @@ impl Trail {
                 if let Some(count) = field::int(status, "/restartCount").ok().flatten() {
                     self.restarted(name, count, pod);
                 }
-                let waiting = |key: &str| status.pointer(&format!("/state/waiting/{key}")).and_then(Value::as_str);
+                let waiting = |key: &str| status.pointer(&format!("/state/waiting/{key}")).and_then(Node::as_str);
                 match (waiting("reason"), waiting("message")) {
                     (Some("ErrImagePull" | "RegistryUnavailable" | "ImageInspectError"), Some(message)) if !message.is_empty() => {
                         self.pull_errors.insert(name.to_owned(), (message.to_owned(), pod.seq));
