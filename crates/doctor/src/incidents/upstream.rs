@@ -354,13 +354,41 @@ mod tests {
         }
     }
 
+    fn created(seq: u64, namespace: &str) -> Change {
+        Change {
+            seq: Seq(seq),
+            recorded_at: Timestamp::from_second(seq as i64).expect("a time"),
+            event_time: None,
+            verb: Verb::Create,
+            origin: proreus_model::Origin::Watch,
+            gap: None,
+            object: ObjectId {
+                cluster: "c".into(),
+                group: "".into(),
+                kind: "ConfigMap".into(),
+                namespace: namespace.into(),
+                name: seq.to_string().into(),
+                uid: seq.to_string().into(),
+            },
+            version: "v1".into(),
+            resource: "configmaps".into(),
+            resource_version: "1".into(),
+            generation: None,
+            manager: None,
+            regarding: None,
+            body: None,
+        }
+    }
+
     #[test]
     fn of_a_long_value_the_beginning_is_told() {
         let field = |after: Value| FieldChange { path: "data.a".into(), op: proreus_model::FieldOp::Add, before: None, after: Some(after) };
         let long = shortened(field(json!("é".repeat(VALUE_BYTES)))).after;
         assert_eq!(long, Some(json!(format!("{}…", "é".repeat(VALUE_BYTES / 2)))));
         let map = shortened(field(json!({ "a": "x".repeat(VALUE_BYTES) }))).after;
-        assert!(map.and_then(|map| map.as_str().map(str::to_owned)).is_some_and(|text| text.starts_with("{\"a\":\"xxx") && text.ends_with('…')));
+        assert!(
+            map.and_then(|map| map.as_str().map(str::to_owned)).is_some_and(|text| text.starts_with("{\"a\":\"xxx") && text.ends_with('…'))
+        );
         assert_eq!(shortened(field(json!({ "a": [1] }))).after, Some(json!({ "a": [1] })));
     }
 
