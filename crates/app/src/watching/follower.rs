@@ -11,13 +11,13 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use proreus_doctor::DoctorSettings;
 use proreus_doctor::incidents::{
-    Effect, INCIDENT_RESOURCE, IncidentRecord, IncidentSettings, IncidentState, KeptWatch, OWN_GROUP, OWN_VERSION, StateError, Watch,
-    WatchRestoring,
+    Effect, INCIDENT_RESOURCE, IncidentRecord, IncidentSettings, IncidentState, OWN_GROUP, OWN_VERSION, StateError, Watch, WatchRestoring,
 };
 use proreus_model::{Change, Filter, ObjectId, Order, Origin, Record, Seq, SeqRange, Verb};
 use proreus_store::{BodyDetail, ConsumerCursor, Journal, ReadQuery, StoreError};
 use serde::{Deserialize, Serialize};
 
+use super::kept;
 use crate::AppError;
 
 /// Name of the cursor up to which everything is told.
@@ -27,14 +27,14 @@ pub const KEEPER: &str = "incidents-state";
 /// Field manager of what Proreus records of itself.
 const MANAGER: &str = "proreus";
 /// Records read at a time: a step is short beside a question that waits for it.
-const PAGE: usize = 1_000;
+const PAGE: usize = 250;
 /// Incidents told at once, after which a step ends: an append takes some thousand records.
 const EFFECTS_LIMIT: usize = 2_000;
 /// Records after which the state is kept: folding so many again takes a second or two.
 const KEEP_AFTER_RECORDS: u64 = 20_000;
 /// Time after which the state is kept, where anything was recorded.
 const KEEP_AFTER: SignedDuration = SignedDuration::from_mins(5);
-/// Largest state that is kept. With more than that going wrong at once the former state stays, and a start folds more records again.
+/// Largest state that is kept, compressed. With more than that going wrong at once the former state stays, and a start folds more records again.
 const KEPT_BYTES_LIMIT: usize = 48 * 1024 * 1024;
 /// How long an incident is told of after it was resolved: as long as changes are kept by default.
 const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -384,7 +384,7 @@ impl Follower {
 
     fn keep(&mut self, portion: &mut Portion, settled: Timestamp) {
         self.kept.1 = settled;
-        let state = self.watch.keep().to_bytes();
+        let Some(state) = kept::pack(&self.watch.keep()) else { return };
         if state.len() > KEPT_BYTES_LIMIT {
             tracing::warn!(
                 bytes = state.len(),
@@ -444,7 +444,7 @@ pub(crate) fn fold_base(journal: &dyn Journal, watch: &mut Watch) -> Result<Seq,
 }
 
 fn restore(journal: &dyn Journal, at: Seq, state: &[u8]) -> Result<Result<Watch, StateError>, AppError> {
-    let begun = KeptWatch::from_bytes(state).and_then(|kept| Ok((kept.events_from(), WatchRestoring::new(kept)?)));
+    let begun = kept::unpack(state).and_then(|kept| Ok((kept.events_from(), WatchRestoring::new(kept)?)));
     let (events_from, mut restoring) = match begun {
         Ok(begun) => begun,
         Err(error) => return Ok(Err(error)),

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::follower::{Follower, Portion, WatchSettings};
+use super::worker::Worker;
 use crate::AppError;
 
 /// Longest wait while something is due: how much later than its moment it may be told.
@@ -51,9 +52,12 @@ pub struct Watching {
     nudge: Arc<Notify>,
     journal: Arc<dyn Journal>,
     appender: Appender,
-    /// The view that was given out last, with its position: most questions come while nothing changed.
-    shown: Mutex<Option<(Seq, Arc<Snapshot>)>>,
+    shown: Arc<Mutex<Option<Shown>>>,
 }
+
+/// The view that was given out last, with its position: most questions come while nothing changed. It goes when anything does, because it
+/// keeps objects as they were in memory.
+type Shown = (Seq, Arc<Snapshot>);
 
 impl Watching {
     /// Starts the loop.
@@ -72,16 +76,18 @@ impl Watching {
             nudge: Arc::new(Notify::new()),
             journal: journal.clone(),
             appender: appender.clone(),
-            shown: Mutex::default(),
+            shown: Arc::default(),
         });
         let running = Running {
             follower: watching.follower.clone(),
+            shown: watching.shown.clone(),
             board: board_out,
             settings: watching.settings.clone(),
             nudge: watching.nudge.clone(),
             journal,
             appender,
             watermark,
+            worker: None,
         };
         tokio::spawn(async move {
             tokio::select! {
@@ -147,12 +153,14 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 
 struct Running {
     follower: Arc<Mutex<Option<Follower>>>,
+    shown: Arc<Mutex<Option<Shown>>>,
     board: watch::Sender<WatchingBoard>,
     settings: Arc<ArcSwap<WatchSettings>>,
     nudge: Arc<Notify>,
     journal: Arc<dyn Journal>,
     appender: Appender,
     watermark: watch::Receiver<Seq>,
+    worker: Option<Worker>,
 }
 
 /// What came of one turn of the loop.
@@ -186,15 +194,17 @@ impl Running {
     }
 
     /// A step and its append; says whether there is more, and what is due next.
-    async fn turn(&self, settled: Timestamp) -> Result<(bool, Option<Timestamp>), String> {
+    async fn turn(&mut self, settled: Timestamp) -> Result<(bool, Option<Timestamp>), String> {
         let (follower, journal, settings) = (self.follower.clone(), self.journal.clone(), self.settings.load_full());
-        let stepped = tokio::task::spawn_blocking(move || step(&follower, journal, &settings, settled));
-        let turn = match stepped.await {
-            Ok(Ok(turn)) => turn,
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(error) => return Err(format!("a step ended unexpectedly: {error}")),
+        let worker = match self.worker.take() {
+            Some(worker) => worker,
+            None => Worker::start()?,
         };
+        let stepped = worker.run(move || step(&follower, journal, &settings, settled)).await?;
+        self.worker = Some(worker);
+        let turn = stepped.map_err(|error| error.to_string())?;
         let Turn { portion, more, next_due, board } = turn;
+        lock(&self.shown).take_if(|(position, _)| *position != board.position);
         if !portion.is_empty() {
             self.appender.append(portion.records, portion.cursors).await.map_err(|error| error.to_string())?;
         }

@@ -3,7 +3,7 @@
 //! Pure. The objects are not kept: they are in the journal. Invariant: a watch that came back tells what the one that was kept would have
 //! told; a state of another form, or one that names what this program does not know, is refused whole.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, ObjectId, Resource, Seq};
@@ -16,7 +16,7 @@ use super::incident::{Cause, Incident, IncidentState};
 use super::lifecycle::{Due, Lifecycle, Symptom, Told};
 use super::settings::IncidentSettings;
 use super::upstream::UpstreamChanges;
-use super::watch::{Look, Watch};
+use super::watch::{Looks, Watch};
 use super::words::{self, Word};
 use crate::check::Severity;
 use crate::checks::by_id;
@@ -355,7 +355,7 @@ impl Watch {
             view: self.view.memory(),
             lifecycle: KeptLifecycle::of(&self.lifecycle),
             upstream: self.upstream.clone(),
-            dirty: self.dirty.iter().map(|(object, check)| (object.clone(), (*check).to_owned())).collect(),
+            dirty: self.dirty.iter().map(|(object, check)| (object.clone(), check.to_owned())).collect(),
         }
     }
 }
@@ -403,10 +403,10 @@ impl WatchRestoring {
     /// # Errors
     /// The state names what this program does not know.
     pub fn new(kept: KeptWatch) -> Result<Self, StateError> {
-        let mut dirty: BTreeSet<Look> = BTreeSet::new();
+        let mut dirty = Looks::default();
         for (object, check) in kept.dirty {
             let check = by_id(&check).ok_or_else(|| StateError::Unreadable(format!("there is no check `{check}` any more")))?;
-            dirty.insert((object, check.id));
+            dirty.insert(&object, check.id);
         }
         let watch = Watch {
             doctor: kept.doctor,

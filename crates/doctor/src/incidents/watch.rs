@@ -3,10 +3,11 @@
 //! Pure. Records of one moment are folded together before anything is judged, so that their order within the moment decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use proreus_model::{ClusterId, Mark, MarkKind, ObjectId, Record, Uid};
-use proreus_observe::{KindRef, Snapshot};
+use proreus_observe::{KindRef, Observed, Snapshot};
 
 use super::grouping::SymptomKey;
 use super::incident::{Effect, Incident};
@@ -27,12 +28,35 @@ pub struct Watch {
     pub(super) lifecycle: Lifecycle,
     pub(super) upstream: UpstreamChanges,
     /// What must be looked at again, at this moment.
-    pub(super) dirty: BTreeSet<Look>,
+    pub(super) dirty: Looks,
     pub(super) now: Option<Timestamp>,
 }
 
-/// One look of one check at one object.
-pub(super) type Look = (ObjectId, &'static str);
+/// Looks of checks at objects: after a list every check looks at every object, so the object is held once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Looks(BTreeMap<ObjectId, Vec<&'static str>>);
+
+impl Looks {
+    /// Adds the look of a check at an object.
+    pub(super) fn insert(&mut self, object: &ObjectId, check: &'static str) {
+        let checks = match self.0.get_mut(object) {
+            Some(checks) => checks,
+            None => self.0.entry(object.clone()).or_default(),
+        };
+        if let Err(place) = checks.binary_search(&check) {
+            checks.insert(place, check);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Every look, by object and check.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ObjectId, &'static str)> {
+        self.0.iter().flat_map(|(object, checks)| checks.iter().map(move |check| (object, *check)))
+    }
+}
 
 impl Watch {
     /// Knows nothing yet.
@@ -76,8 +100,9 @@ impl Watch {
         self.now = Some(now);
         self.doctor = doctor;
         self.lifecycle.settings = incidents;
-        let symptoms: Vec<Look> = self.lifecycle.keys().map(|key| (key.object.clone(), key.check)).collect();
-        self.dirty.extend(symptoms);
+        for key in self.lifecycle.keys() {
+            self.dirty.insert(&key.object, key.check);
+        }
         for check in passive() {
             for cluster in self.view.clusters() {
                 for kind in check.kinds {
@@ -157,7 +182,7 @@ impl Watch {
             for due in dues {
                 match due {
                     Due::Symptom(key) => {
-                        self.dirty.insert((key.object.clone(), key.check));
+                        self.dirty.insert(&key.object, key.check);
                         keys.insert(key);
                     }
                     Due::Tell(key) => {
@@ -176,18 +201,18 @@ impl Watch {
     }
 
     fn judge_with(&mut self, now: Timestamp, due: &BTreeSet<SymptomKey>) {
-        for (object, id) in std::mem::take(&mut self.dirty) {
+        for (object, id) in std::mem::take(&mut self.dirty).iter() {
             let Some(check) = by_id(id) else { continue };
-            let judgement = match self.silenced_until(check, &object, now) {
+            let judgement = match self.silenced_until(check, object, now) {
                 Some(until) => {
                     // Looked at again when the silence ends, whether anything moves by then or not.
                     let key = SymptomKey { object: object.clone(), check: check.id, reason: "", part: None };
                     self.lifecycle.agenda.put(until, Due::Symptom(key));
                     Some(Judgement::Off)
                 }
-                None => self.look(check, &object, now),
+                None => self.look(check, object, now),
             };
-            self.lifecycle.hear(check.id, &object, judgement, now);
+            self.lifecycle.hear(check.id, object, judgement, now);
         }
         self.lifecycle.settle(due, now);
         self.lifecycle.assign(&self.view, now);
@@ -232,7 +257,7 @@ impl Watch {
         let owner = self.view.top_owner(id);
         let node = (id.kind.as_str() == "Node").then(|| id.name.to_string());
         for key in self.lifecycle.related(&owner, node.as_deref()) {
-            self.dirty.insert((key.object, key.check));
+            self.dirty.insert(&key.object, key.check);
         }
         if node.is_some() {
             // Whether a node is silent decides what its daemon sets are excused of.
@@ -247,21 +272,22 @@ impl Watch {
 
     fn touch_own(&mut self, id: &ObjectId) {
         for check in passive().filter(|check| check.kinds.iter().any(|kind| *kind == KindRef::ANY || is_of(*kind, id))) {
-            self.dirty.insert((id.clone(), check.id));
+            self.dirty.insert(id, check.id);
         }
     }
 
     fn touch_kind(&mut self, cluster: &ClusterId, kind: KindRef, check: &'static str, within: Option<&ObjectId>) {
-        let found: Vec<ObjectId> = match (kind == KindRef::ANY, within) {
-            (true, _) => self.view.all().filter(|object| object.id.cluster == *cluster).map(|object| object.id.clone()).collect(),
-            (false, None) => self.view.of_kind(cluster, kind).map(|object| object.id.clone()).collect(),
+        let (view, dirty) = (&self.view, &mut self.dirty);
+        let mut found = |object: &Arc<Observed>| dirty.insert(&object.id, check);
+        match (kind == KindRef::ANY, within) {
+            (true, _) => view.all().filter(|object| object.id.cluster == *cluster).for_each(&mut found),
+            (false, None) => view.of_kind(cluster, kind).for_each(&mut found),
             (false, Some(id)) => {
+                view.in_namespace(cluster, kind, &id.namespace).for_each(&mut found);
                 // What has no namespace may look into any.
-                let near = self.view.in_namespace(cluster, kind, &id.namespace);
-                near.chain(self.view.in_namespace(cluster, kind, &"".into())).map(|object| object.id.clone()).collect()
+                view.in_namespace(cluster, kind, &"".into()).for_each(&mut found);
             }
-        };
-        self.dirty.extend(found.into_iter().map(|id| (id, check)));
+        }
     }
 
     /// A mark changes what is certain: everything of its scope is looked at again.
@@ -269,8 +295,9 @@ impl Watch {
         if matches!(mark.kind, MarkKind::Gap | MarkKind::ConfigChanged | MarkKind::ClockStepped | MarkKind::Refused) {
             return;
         }
-        let symptoms: Vec<Look> = self.lifecycle.keys().map(|key| (key.object.clone(), key.check)).collect();
-        self.dirty.extend(symptoms);
+        for key in self.lifecycle.keys() {
+            self.dirty.insert(&key.object, key.check);
+        }
         let is_meant = |kind: &KindRef| {
             let scope = &mark.scope;
             *kind == KindRef::ANY
