@@ -158,18 +158,25 @@ const REPORT_LIMIT: usize = 1_000;
 
 impl From<DoctorAnswer> for DoctorReport {
     fn from(answer: DoctorAnswer) -> Self {
+        Self::of(&answer, REPORT_LIMIT)
+    }
+}
+
+impl DoctorReport {
+    /// With at most so many entries in each list.
+    pub fn of(answer: &DoctorAnswer, limit: usize) -> Self {
         let finding = |finding: &doctor::Finding| IncidentFinding::from(watch::FindingRecord::from(finding));
-        let report = answer.report;
+        let report = &answer.report;
         Self {
             at: answer.time,
             seq: answer.seq.0,
             objects: answer.objects as u64,
             count: report.findings.len() as u64,
-            findings: report.findings.iter().take(REPORT_LIMIT).map(finding).collect(),
-            held: report.held.iter().take(REPORT_LIMIT).map(finding).collect(),
-            silenced: report.silenced.iter().take(REPORT_LIMIT).map(|(one, _)| finding(one)).collect(),
-            unsettled: report.unsettled.iter().take(REPORT_LIMIT).map(UnsettledFinding::from).collect(),
-            checks: report.tallies.into_iter().map(|(id, tally)| (id.to_owned(), CheckCounts::from(tally))).collect(),
+            findings: report.findings.iter().take(limit).map(finding).collect(),
+            held: report.held.iter().take(limit).map(finding).collect(),
+            silenced: report.silenced.iter().take(limit).map(|(one, _)| finding(one)).collect(),
+            unsettled: report.unsettled.iter().take(limit).map(UnsettledFinding::from).collect(),
+            checks: report.tallies.iter().map(|(id, tally)| ((*id).to_owned(), CheckCounts::from(*tally))).collect(),
         }
     }
 }

@@ -22,6 +22,17 @@ pub enum IncidentSeverity {
     Critical,
 }
 
+impl IncidentSeverity {
+    /// The wire text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 impl From<doctor::Severity> for IncidentSeverity {
     fn from(severity: doctor::Severity) -> Self {
         match severity {

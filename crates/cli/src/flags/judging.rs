@@ -76,20 +76,39 @@ pub(crate) enum FailOn {
 #[command(next_help_heading = "Where to look")]
 pub(crate) struct PatientFlags {
     /// Kubeconfig file; KUBECONFIG [default: ~/.kube/config]
-    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data_dir", "server"])]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig [default: the current one, or the cluster we run in]
-    #[arg(long, value_name = "NAME", conflicts_with = "data_dir")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["data_dir", "server"])]
     pub(crate) context: Option<String>,
     /// The cluster we run in, by the pod's service account
-    #[arg(long, conflicts_with_all = ["kubeconfig", "context", "data_dir"])]
+    #[arg(long, conflicts_with_all = ["kubeconfig", "context", "data_dir", "server"])]
     pub(crate) in_cluster: bool,
     /// Directory of a journal instead of a cluster; PROREUS_DATA_DIR
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Ask a running server, which judges by its own settings; PROREUS_SERVER
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    pub(crate) server: Option<String>,
+    /// File with the bearer token for the server; PROREUS_TOKEN holds a token itself
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// PEM file of the authority that signed the server's certificate; PROREUS_CA_FILE
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 impl PatientFlags {
+    /// What is read where a journal or a server is asked.
+    pub(crate) fn source(&self) -> SourceFlags {
+        SourceFlags {
+            server: self.server.clone(),
+            data_dir: self.data_dir.clone(),
+            token_file: self.token_file.clone(),
+            ca_file: self.ca_file.clone(),
+        }
+    }
+
     /// Whether a cluster is named.
     pub(crate) fn names_a_cluster(&self) -> bool {
         self.kubeconfig.is_some() || self.context.is_some() || self.in_cluster
@@ -101,7 +120,7 @@ impl PatientFlags {
 #[command(next_help_heading = "Trying things in the cluster")]
 pub(crate) struct ActiveFlags {
     /// Also try things: a pod is made and deleted, others are rehearsed, Services and ingresses are asked; told before it is done
-    #[arg(long, conflicts_with_all = ["at", "data_dir"])]
+    #[arg(long, conflicts_with_all = ["at", "data_dir", "server"])]
     pub(crate) active: bool,
     /// Image of the pod that is made; it is pulled anew
     #[arg(long, value_name = "IMAGE", requires = "active", default_value = "registry.k8s.io/pause:3.10")]
@@ -118,9 +137,9 @@ pub(crate) struct ActiveFlags {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DoctorFlags {
     /// Graces, thresholds and silences: the section `doctor` of this configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
     pub(crate) config: Option<PathBuf>,
-    /// Look at this moment of a journal instead of its last record: RFC 3339, a date, how long ago (15m), or a sequence number
+    /// Look at this moment of a journal or a server instead of its last record: RFC 3339, a date, how long ago (15m), or a sequence number
     #[arg(long, value_name = "TIME", conflicts_with_all = ["kubeconfig", "context", "in_cluster"])]
     pub(crate) at: Option<String>,
     /// Only this check, by id or by a reason it gives; repeat for several

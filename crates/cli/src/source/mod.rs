@@ -110,6 +110,17 @@ pub(crate) struct IncidentsAsk {
     pub(crate) replay: Option<WatchSettings>,
 }
 
+/// What the doctor is asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DoctorAsk {
+    /// At which moment, as the person wrote it.
+    pub(crate) at: Option<String>,
+    /// Ids of checks, or reasons.
+    pub(crate) checks: Vec<String>,
+    /// Namespaces of objects.
+    pub(crate) namespaces: Vec<String>,
+}
+
 /// Incidents in the order of their opening.
 #[derive(Clone, Debug)]
 pub(crate) struct IncidentsList {
@@ -166,6 +177,13 @@ impl Source {
         if let Some(dir) = flags.data_dir.clone().or_else(|| from_env("PROREUS_DATA_DIR").map(Into::into)) {
             return Ok(Self::Directory(Directory::open(&dir, around)?));
         }
+        Ok(Self::Server(Box::new(Self::server(flags, around)?)))
+    }
+
+    /// The server that flags or the environment name, else the one of this machine.
+    pub(crate) fn server(flags: &SourceFlags, around: &Surroundings<'_>) -> Result<Server, Failure> {
+        let env = |name: &str| (around.env)(name).filter(|value| !value.is_empty());
+        let from_env = |name: &str| if flags.server.is_none() { env(name) } else { None };
         let named = flags.server.clone().or_else(|| from_env("PROREUS_SERVER"));
         let token = match &flags.token_file {
             Some(path) => Some(server::read_token(path)?),
@@ -174,7 +192,7 @@ impl Source {
         let ca = flags.ca_file.clone().or_else(|| env("PROREUS_CA_FILE").map(Into::into));
         // The older audit server was told by this name where the history is.
         let named = named.or_else(|| from_env("AUDIT_API_URL"));
-        Server::new(named.as_deref(), token, ca.as_deref(), around.clock.now()).map(|server| Self::Server(Box::new(server)))
+        Server::new(named.as_deref(), token, ca.as_deref(), around.clock.now())
     }
 
     /// What "now" is to this source: for files the time of the last record, so that an old journal is read as it was.

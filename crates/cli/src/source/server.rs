@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use proreus_api::{
-    Change, ChangePage, Cluster, ClusterPage, Diff, IncidentPage, IncidentState, MarkPage, MonitorLog, ObjectAtTime, Problem, StatePage,
-    read_json,
+    Change, ChangePage, Cluster, ClusterPage, Diff, DoctorReport, IncidentPage, IncidentState, MarkPage, MonitorLog, ObjectAtTime, Problem,
+    StatePage, read_json,
 };
 use proreus_app::monitors::MAX_TIMEOUT;
 use proreus_app::questions::Selection;
@@ -14,7 +14,9 @@ use reqwest::{Client, Response, Url};
 use serde::de::DeserializeOwned;
 
 use super::event_stream::EventStream;
-use super::{DEFAULT_SERVER, Entry, HistoryAsk, IncidentsAsk, IncidentsList, ObjectAsk, ObjectsPage, RecordsAsk, RecordsPage, StateAsk};
+use super::{
+    DEFAULT_SERVER, DoctorAsk, Entry, HistoryAsk, IncidentsAsk, IncidentsList, ObjectAsk, ObjectsPage, RecordsAsk, RecordsPage, StateAsk,
+};
 use crate::failure::Failure;
 
 /// A server that does not take the connection within this is not there.
@@ -218,6 +220,20 @@ impl Server {
             items.append(&mut page.items);
         }
         Ok(IncidentsList { items, time })
+    }
+
+    /// Where it is, for people: without a trailing slash.
+    pub(crate) fn address(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// What the server's doctor says, under the server's settings.
+    pub(crate) async fn doctor(&self, ask: &DoctorAsk) -> Result<DoctorReport, Failure> {
+        let mut pairs: Pairs = ask.checks.iter().map(|check| ("check", check.clone())).collect();
+        let word = |namespace: &String| if namespace.is_empty() { "_".to_owned() } else { namespace.clone() };
+        pairs.extend(ask.namespaces.iter().map(|namespace| ("namespace", word(namespace))));
+        pairs.extend(self.moment(ask.at.as_deref()).await?.map(|at| ("at", at)));
+        self.get(&["doctor"], &pairs).await
     }
 
     pub(super) async fn diff(&self, from: u64, to: u64) -> Result<Diff, Failure> {

@@ -1,10 +1,14 @@
-//! `doctor`: what is wrong at a moment, grouped by what it is wrong with, worst first; of a cluster itself, or of a journal.
+//! `doctor`: what is wrong at a moment, grouped by what it is wrong with, worst first; of a cluster itself, of a journal, or of a
+//! running server.
+
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use proreus_api::{DoctorReport, IncidentFinding, IncidentSeverity, UnsettledFinding};
 use proreus_app::doctor::{DoctorAnswer, DoctorQuestion, check_named};
 use proreus_app::live::{self, Connection, LiveAnswer, LiveQuestion, Looked, ProbeOptions, Seen};
 use proreus_app::{Moment, Questions};
-use proreus_doctor::{CheckTally, Finding, Mode, Severity, Unsettled, UnsettledState};
+use proreus_doctor::{CheckTally, Finding, Mode, Unsettled};
 use proreus_model::{Access, Seq};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +20,7 @@ use crate::output::{Format, write_one};
 use crate::progress::Progress;
 use crate::run::Context;
 use crate::signals::Signals;
+use crate::source::{DoctorAsk, Source};
 use crate::terminal::paint::Ink;
 use crate::terminal::times::{absolute, between};
 use crate::view::diagnosis::{self, Page};
@@ -52,11 +57,41 @@ struct Patient<'a> {
     clock_ahead_seconds: i64,
 }
 
+/// Who was asked.
+enum Asked {
+    /// A journal.
+    Journal,
+    /// The cluster itself, by the name of its context.
+    Cluster(String, Looked),
+    /// A server.
+    Server(String),
+}
+
 /// What was asked, and what it said.
 struct Told {
-    answer: DoctorAnswer,
-    /// Of the cluster itself; `None` for a journal.
-    live: Option<(String, Looked)>,
+    asked: Asked,
+    /// For people. A server cuts long lists, and says how much there is.
+    report: DoctorReport,
+    /// When what is within its grace is told, where that is known.
+    dues: Vec<Timestamp>,
+    /// What was judged here.
+    answer: Option<DoctorAnswer>,
+}
+
+impl Told {
+    fn here(answer: DoctorAnswer, asked: Asked) -> Self {
+        let dues = answer.report.held.iter().map(Finding::due).collect();
+        Self { asked, report: DoctorReport::of(&answer, usize::MAX), dues, answer: Some(answer) }
+    }
+
+    /// Where it was looked, in one word.
+    fn place(&self) -> &str {
+        match &self.asked {
+            Asked::Journal => "journal",
+            Asked::Cluster(alias, _) => alias,
+            Asked::Server(url) => url,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -70,28 +105,64 @@ struct Silenced<'a> {
 /// Runs the verb.
 pub(crate) async fn run(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<(), Failure> {
     refuse_idle_probes(flags)?;
-    let told = match is_journal(flags, context) {
-        true => recorded(flags, context)?,
-        false => live(flags, context).await?,
+    let told = match whom(flags, context) {
+        Whom::Journal => recorded(flags, context)?,
+        Whom::Server => served(flags, context).await?,
+        Whom::Cluster => live(flags, context).await?,
     };
     match flags.output.unwrap_or_default() {
         DoctorFormat::Table => show(&told, flags, context)?,
-        DoctorFormat::Json => write_one(context.around.stdout, Format::Json, &outcome(&told))?,
-        DoctorFormat::Yaml => write_one(context.around.stdout, Format::Yaml, &outcome(&told))?,
-        DoctorFormat::Junit => {
-            let place = told.live.as_ref().map_or("journal", |(alias, _)| alias.as_str());
-            write!(context.around.stdout, "{}", diagnosis::junit(&told.answer, place))?;
-        }
+        DoctorFormat::Json => print(&told, Format::Json, context)?,
+        DoctorFormat::Yaml => print(&told, Format::Yaml, context)?,
+        DoctorFormat::Junit => write!(context.around.stdout, "{}", diagnosis::junit(&told.report, told.place()))?,
     }
     context.around.stdout.flush()?;
-    verdict(&told.answer, flags)
+    verdict(&told.report, flags)
 }
 
-/// A journal is asked when one is named, or a moment; else a cluster.
-fn is_journal(flags: &DoctorFlags, context: &Context<'_, '_>) -> bool {
-    let is_named_around = || (context.around.env)("PROREUS_DATA_DIR").is_some_and(|value| !value.is_empty());
-    let is_cluster = flags.patient.names_a_cluster() || flags.trying.active;
-    flags.patient.data_dir.is_some() || flags.at.is_some() || (!is_cluster && is_named_around())
+fn print(told: &Told, format: Format, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+    Ok(match &told.answer {
+        Some(answer) => write_one(context.around.stdout, format, &outcome(answer, &told.asked))?,
+        None => write_one(context.around.stdout, format, &told.report)?,
+    })
+}
+
+/// Whom to ask.
+enum Whom {
+    Journal,
+    Server,
+    Cluster,
+}
+
+/// Flags decide, then the environment: a journal is asked when one is named, a server when one is; a moment is asked of a journal where no
+/// server is named; else the cluster itself.
+fn whom(flags: &DoctorFlags, context: &Context<'_, '_>) -> Whom {
+    let is_named_around = |name: &str| (context.around.env)(name).is_some_and(|value| !value.is_empty());
+    let patient = &flags.patient;
+    match () {
+        () if patient.server.is_some() => Whom::Server,
+        () if patient.data_dir.is_some() => Whom::Journal,
+        () if patient.names_a_cluster() || flags.trying.active => Whom::Cluster,
+        () if is_named_around("PROREUS_DATA_DIR") => Whom::Journal,
+        () if is_named_around("PROREUS_SERVER") => Whom::Server,
+        () if flags.at.is_some() => Whom::Journal,
+        () => Whom::Cluster,
+    }
+}
+
+/// A server judges by its own settings, and cuts long lists.
+async fn served(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<Told, Failure> {
+    let server = Source::server(&flags.patient.source(), context.around)?;
+    let ask = DoctorAsk { at: flags.at.clone(), checks: flags.check.clone(), namespaces: flags.namespace.clone() };
+    let report = server.doctor(&ask).await?;
+    let kept_back = report.count.saturating_sub(report.findings.len() as u64);
+    if kept_back > 0 {
+        context.note(&format!(
+            "the server tells the worst {} findings and keeps back {kept_back}; narrow by --namespace or --check",
+            report.findings.len()
+        ));
+    }
+    Ok(Told { asked: Asked::Server(server.address().to_owned()), report, dues: Vec::new(), answer: None })
 }
 
 /// Whoever names an active check means it to be run.
@@ -128,7 +199,7 @@ fn recorded(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<Told, 
         namespaces: flags.namespace.clone(),
         settings: settings(flags)?,
     };
-    Ok(Told { answer: questions.doctor(&question, &Access::All)?, live: None })
+    Ok(Told::here(questions.doctor(&question, &Access::All)?, Asked::Journal))
 }
 
 async fn live(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<Told, Failure> {
@@ -144,7 +215,7 @@ async fn live(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<Told
         try_things(flags, &question, &seen, &mut answer, context).await?;
     }
     tell_doubts(&answer.looked, context);
-    Ok(Told { answer: answer.answer, live: Some((answer.alias, answer.looked)) })
+    Ok(Told::here(answer.answer, Asked::Cluster(answer.alias, answer.looked)))
 }
 
 fn connection(flags: &DoctorFlags, context: &Context<'_, '_>) -> Connection {
@@ -224,18 +295,22 @@ pub(crate) fn moment(at: Option<&str>, questions: &Questions, now: Timestamp) ->
     }
 }
 
-fn outcome(told: &Told) -> Outcome<'_> {
-    let (answer, report) = (&told.answer, &told.answer.report);
+fn outcome<'a>(answer: &'a DoctorAnswer, asked: &'a Asked) -> Outcome<'a> {
+    let report = &answer.report;
     let silenced = report.silenced.iter().map(|(finding, until)| Silenced { silenced_until: *until, finding });
-    Outcome {
-        at: answer.time,
-        seq: told.live.is_none().then_some(answer.seq),
-        cluster: told.live.as_ref().map(|(alias, looked)| Patient {
+    let cluster = match asked {
+        Asked::Journal | Asked::Server(_) => None,
+        Asked::Cluster(alias, looked) => Some(Patient {
             context: alias,
             id: looked.cluster.as_str(),
             server_version: &looked.server_version,
             clock_ahead_seconds: looked.clock_ahead.as_secs(),
         }),
+    };
+    Outcome {
+        at: answer.time,
+        seq: cluster.is_none().then_some(answer.seq),
+        cluster,
         objects: answer.objects,
         findings: &report.findings,
         held: &report.held,
@@ -246,13 +321,13 @@ fn outcome(told: &Told) -> Outcome<'_> {
 }
 
 fn show(told: &Told, flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Result<(), Failure> {
-    let (answer, report) = (&told.answer, &told.answer.report);
+    let report = &told.report;
     let (paint, columns) = (context.paint(), context.around.columns.unwrap_or(PLAIN_COLUMNS));
-    let mut page = Page { out: &mut *context.around.stdout, paint, columns, now: answer.time };
+    let mut page = Page { out: &mut *context.around.stdout, paint, columns, now: report.at };
     page.findings(&report.findings)?;
     if flags.all {
-        page.aside("Within its grace, not told yet", report.held.iter())?;
-        page.aside("Silenced", report.silenced.iter().map(|(finding, _)| finding))?;
+        page.aside("Within its grace, not told yet", &report.held, &told.dues)?;
+        page.aside("Silenced", &report.silenced, &[])?;
         page.unsettled(&report.unsettled)?;
     }
     context.around.stdout.flush()?;
@@ -266,51 +341,49 @@ fn show(told: &Told, flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Resu
 }
 
 fn summary(told: &Told) -> String {
-    let (answer, report) = (&told.answer, &told.answer.report);
-    let count = |severity: Severity| report.findings.iter().filter(|finding| finding.severity == severity).count() as u64;
-    let parts: Vec<String> = [(Severity::Critical, "critical"), (Severity::Warning, "warning"), (Severity::Info, "info")]
+    let report = &told.report;
+    let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count() as u64;
+    let parts: Vec<String> = [IncidentSeverity::Critical, IncidentSeverity::Warning, IncidentSeverity::Info]
         .into_iter()
-        .filter(|(severity, _)| count(*severity) > 0)
-        .map(|(severity, word)| format!("{} {word}", count(severity)))
+        .filter(|severity| count(*severity) > 0)
+        .map(|severity| format!("{} {}", count(severity), severity.as_str()))
         .collect();
     let found = if parts.is_empty() { "nothing is wrong".to_owned() } else { parts.join(", ") };
-    let checks = counted(report.tallies.len() as u64, "check");
-    let place = match &told.live {
-        Some((alias, looked)) => format!("in {alias} ({})", looked.server_version),
-        None => format!("(#{})", answer.seq),
+    let checks = counted(report.checks.len() as u64, "check");
+    let place = match &told.asked {
+        Asked::Cluster(alias, looked) => format!("in {alias} ({})", looked.server_version),
+        Asked::Server(url) => format!("(#{} of {url})", report.seq),
+        Asked::Journal => format!("(#{})", report.seq),
     };
-    format!("{found}: {checks} over {} objects at {} {place}", grouped(answer.objects as u64), absolute(answer.time))
+    format!("{found}: {checks} over {} objects at {} {place}", grouped(report.objects), absolute(report.at))
 }
 
 /// Checks that could not look at a kind at all.
-fn blind(unsettled: &[Unsettled]) -> usize {
-    let mut ids: Vec<&str> = unsettled.iter().filter(|one| one.object.is_none()).map(|one| one.check).collect();
-    ids.sort_unstable();
-    ids.dedup();
+fn blind<'a>(unsettled: impl IntoIterator<Item = &'a UnsettledFinding>) -> usize {
+    let ids: BTreeSet<&str> = unsettled.into_iter().filter(|one| one.name.is_none()).map(|one| one.check.as_str()).collect();
     ids.len()
 }
 
-fn verdict(answer: &DoctorAnswer, flags: &DoctorFlags) -> Result<(), Failure> {
-    let report = &answer.report;
-    let skipped: Vec<Unsettled> =
-        report.unsettled.iter().filter(|one| one.object.is_none() && one.state == UnsettledState::Skipped).cloned().collect();
-    if flags.strict && !skipped.is_empty() {
-        return Err(Failure::Blind { count: blind(&skipped) });
+fn verdict(report: &DoctorReport, flags: &DoctorFlags) -> Result<(), Failure> {
+    let skipped = blind(report.unsettled.iter().filter(|one| one.state == "skipped"));
+    if flags.strict && skipped > 0 {
+        return Err(Failure::Blind { count: skipped });
     }
     let least = match flags.fail_on {
-        FailOn::Info => Severity::Info,
-        FailOn::Warning => Severity::Warning,
-        FailOn::Critical => Severity::Critical,
+        FailOn::Info => IncidentSeverity::Info,
+        FailOn::Warning => IncidentSeverity::Warning,
+        FailOn::Critical => IncidentSeverity::Critical,
         FailOn::Never => return Ok(()),
     };
-    let bad: Vec<&Finding> = report.findings.iter().filter(|finding| finding.severity >= least).collect();
+    let bad: Vec<&IncidentFinding> = report.findings.iter().filter(|finding| finding.severity >= least).collect();
     match bad.iter().map(|finding| finding.since).min() {
         None => Ok(()),
         Some(oldest) => Err(Failure::BadNews {
             problem: format!(
-                "{} of severity {least} or worse, the oldest for {}",
+                "{} of severity {} or worse, the oldest for {}",
                 counted(bad.len() as u64, "finding"),
-                between(oldest, answer.time)
+                least.as_str(),
+                between(oldest, report.at)
             ),
             hint: "`proreus explain CHECK` tells more about a check, `proreus history KIND/NAME` what happened to an object".to_owned(),
         }),
@@ -318,10 +391,10 @@ fn verdict(answer: &DoctorAnswer, flags: &DoctorFlags) -> Result<(), Failure> {
 }
 
 /// The colour of a severity.
-pub(crate) fn ink(severity: Severity) -> Ink {
+pub(crate) fn ink(severity: IncidentSeverity) -> Ink {
     match severity {
-        Severity::Critical => Ink::Bad,
-        Severity::Warning => Ink::Warning,
-        Severity::Info => Ink::Faint,
+        IncidentSeverity::Critical => Ink::Bad,
+        IncidentSeverity::Warning => Ink::Warning,
+        IncidentSeverity::Info => Ink::Faint,
     }
 }

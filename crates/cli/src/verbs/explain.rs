@@ -45,7 +45,7 @@ fn table(context: &mut Context<'_, '_>) -> Result<(), Failure> {
     for check in catalogue() {
         let cells = vec![
             Cell::inked(Ink::Strong, check.id),
-            Cell::inked(ink(check.severity), check.severity.as_str()),
+            Cell::inked(ink(check.severity.into()), check.severity.as_str()),
             Cell::plain(seconds(check.grace_seconds)),
             Cell::inked(Ink::Kind, kinds(check)),
             Cell::plain(check.title),

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use proreus_api::{Incident, IncidentSeverity, IncidentState};
 use proreus_app::config::{FileConfig, Overrides, read_file, resolve};
 use proreus_app::watching::WatchSettings;
-use proreus_doctor::Severity;
 
 use super::counted;
 use super::doctor::ink;
@@ -178,16 +177,11 @@ fn cells(incident: &Incident, now: Timestamp) -> Vec<Cell> {
         Some(cause) => format!("#{} {}", cause.seq, cause.summary),
         None => "something that may not be shown".to_owned(),
     });
-    let severity = match incident.severity {
-        IncidentSeverity::Info => Severity::Info,
-        IncidentSeverity::Warning => Severity::Warning,
-        IncidentSeverity::Critical => Severity::Critical,
-    };
     vec![
         Cell::plain(absolute(incident.opened_at)),
         Cell::plain(between(incident.opened_at, incident.resolved_at.unwrap_or(now))),
         state,
-        Cell::inked(ink(severity), severity.as_str()),
+        Cell::inked(ink(incident.severity), incident.severity.as_str()),
         Cell::plain(clean(&incident.reason)),
         Cell::inked(Ink::Kind, clean(&place)),
         Cell::plain(clean(&cause.unwrap_or_default())),

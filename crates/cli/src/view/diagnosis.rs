@@ -1,12 +1,11 @@
 //! How a diagnosis looks: for people, grouped by what it is wrong with; for pipelines, as JUnit.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
-use proreus_app::doctor::DoctorAnswer;
-use proreus_doctor::{Finding, Unsettled, UnsettledState};
-use proreus_model::ObjectId;
+use proreus_api::{DoctorReport, IncidentFinding, UnsettledFinding};
 
 use crate::terminal::fit::{Cut, clean, shorten, width, wrap};
 use crate::terminal::paint::{Ink, Paint};
@@ -32,21 +31,24 @@ pub(crate) struct Page<'a> {
 
 /// Findings of one owner with one reason: what a person acts on at once.
 struct Group<'a> {
-    owner: &'a ObjectId,
-    findings: Vec<&'a Finding>,
+    findings: Vec<&'a IncidentFinding>,
+}
+
+/// What makes findings one group.
+fn together(finding: &IncidentFinding) -> (&str, &str, &str, &str, &str) {
+    (&finding.cluster, &finding.namespace, &finding.owner.kind, &finding.owner.name, &finding.reason)
 }
 
 impl Page<'_> {
     /// Every finding, worst first.
-    pub(crate) fn findings(&mut self, findings: &[Finding]) -> io::Result<()> {
+    pub(crate) fn findings(&mut self, findings: &[IncidentFinding]) -> io::Result<()> {
         let mut groups: Vec<Group<'_>> = Vec::new();
+        let mut known = BTreeMap::new();
         for finding in findings {
-            let same = |group: &&mut Group<'_>| {
-                *group.owner == finding.owner && group.findings.first().is_some_and(|first| first.reason == finding.reason)
-            };
-            match groups.iter_mut().find(same) {
+            let index = *known.entry(together(finding)).or_insert(groups.len());
+            match groups.get_mut(index) {
                 Some(group) => group.findings.push(finding),
-                None => groups.push(Group { owner: &finding.owner, findings: vec![finding] }),
+                None => groups.push(Group { findings: vec![finding] }),
             }
         }
         for (index, group) in groups.iter().enumerate() {
@@ -63,8 +65,8 @@ impl Page<'_> {
         let word = format!("{:<INDENT$}", first.severity.as_str().to_uppercase());
         let since = group.findings.iter().map(|finding| finding.since).min().unwrap_or(first.since);
         let when = format!("for {}, since {}", between(since, self.now), of_day(since));
-        let owner = place(group.owner);
-        let kind = clean(group.owner.kind.as_str());
+        let owner = place(&first.namespace, &first.owner.name);
+        let kind = clean(&first.owner.kind);
         let room = self.columns.saturating_sub(INDENT + width(&kind) + 1 + width(&when) + 2);
         let name = shorten(&owner, room.max(8), Cut::Middle);
         let used = INDENT + width(&kind) + 1 + width(&name) + width(&when);
@@ -75,7 +77,7 @@ impl Page<'_> {
         self.lines(Ink::Strong, "", &format!("{}{}", first.reason, objects(group)))?;
         self.lines(Ink::Plain, "", &first.message)?;
         self.lines(Ink::Added, "→ ", &first.remediation)?;
-        let stale = if first.is_stale { ", as it was last seen: nobody looks at this kind any more" } else { "" };
+        let stale = if first.stale { ", as it was last seen: nobody looks at this kind any more" } else { "" };
         let evidence: Vec<String> = first.evidence.iter().map(|seq| format!("#{seq}")).collect();
         // What was seen in a cluster itself has no record that shows it.
         let shown = if evidence.is_empty() { String::new() } else { format!(", shown by {}", evidence.join(" ")) };
@@ -93,35 +95,35 @@ impl Page<'_> {
     }
 
     /// Findings that are no news, one line each.
-    pub(crate) fn aside<'a>(&mut self, title: &str, findings: impl Iterator<Item = &'a Finding>) -> io::Result<()> {
-        for (index, finding) in findings.enumerate() {
+    pub(crate) fn aside(&mut self, title: &str, findings: &[IncidentFinding], dues: &[Timestamp]) -> io::Result<()> {
+        for (index, finding) in findings.iter().enumerate() {
             if index == 0 {
                 writeln!(self.out, "\n{}", self.paint.text(Ink::Strong, title))?;
             }
-            let told = between(self.now, finding.due());
-            let text =
-                format!("{} {} {}: {} (told in {told})", finding.reason, finding.object.kind, place(&finding.object), finding.message);
+            let told = dues.get(index).map(|due| format!(" (told in {})", between(self.now, *due))).unwrap_or_default();
+            let place = place(&finding.namespace, &finding.name);
+            let text = format!("{} {} {place}: {}{told}", finding.reason, finding.kind, finding.message);
             writeln!(self.out, "{}", self.paint.text(Ink::Faint, &shorten(&clean(&text), self.columns, Cut::End)))?;
         }
         Ok(())
     }
 
     /// What could not be decided, by reason.
-    pub(crate) fn unsettled(&mut self, unsettled: &[Unsettled]) -> io::Result<()> {
-        for state in [UnsettledState::Unknown, UnsettledState::Skipped] {
+    pub(crate) fn unsettled(&mut self, unsettled: &[UnsettledFinding]) -> io::Result<()> {
+        for (state, title) in [("unknown", "Unknown"), ("skipped", "Skipped")] {
             let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
             for one in unsettled.iter().filter(|one| one.state == state) {
-                let about = one.object.as_ref().map(|object| format!("{} {}: ", object.kind, place(object))).unwrap_or_default();
+                let object = one.name.as_ref().map(|name| place(one.namespace.as_deref().unwrap_or_default(), name));
+                let about = object.map(|place| format!("{} {place}: ", one.kind)).unwrap_or_default();
                 let reason = format!("{about}{}", one.reason);
                 match reasons.iter_mut().find(|(known, _)| *known == reason) {
-                    Some((_, checks)) => checks.push(one.check),
-                    None => reasons.push((reason, vec![one.check])),
+                    Some((_, checks)) => checks.push(&one.check),
+                    None => reasons.push((reason, vec![&one.check])),
                 }
             }
             if reasons.is_empty() {
                 continue;
             }
-            let title = if state == UnsettledState::Unknown { "Unknown" } else { "Skipped" };
             writeln!(self.out, "\n{}", self.paint.text(Ink::Strong, title))?;
             for (reason, checks) in reasons {
                 let text = format!("{reason} ({})", checks.join(", "));
@@ -134,45 +136,45 @@ impl Page<'_> {
 
 /// ` on Pod web-1, container web, and 2 more`; nothing where the owner itself is meant.
 fn objects(group: &Group<'_>) -> String {
-    let others: Vec<&&Finding> = group.findings.iter().filter(|finding| finding.object != *group.owner).collect();
-    let part = |finding: &Finding| finding.part.as_ref().map(|part| format!(" ({part})")).unwrap_or_default();
-    let named: Vec<String> = others.iter().take(NAMED_LIMIT).map(|finding| format!("{}{}", finding.object.name, part(finding))).collect();
+    let is_owner = |finding: &IncidentFinding| finding.kind == finding.owner.kind && finding.name == finding.owner.name;
+    let others: Vec<&&IncidentFinding> = group.findings.iter().filter(|finding| !is_owner(finding)).collect();
+    let part = |finding: &IncidentFinding| finding.part.as_ref().map(|part| format!(" ({part})")).unwrap_or_default();
+    let named: Vec<String> = others.iter().take(NAMED_LIMIT).map(|finding| format!("{}{}", finding.name, part(finding))).collect();
     let Some(first) = others.first() else {
-        return group.findings.first().and_then(|finding| finding.class).map(|class| format!(" ({class})")).unwrap_or_default();
+        return group.findings.first().and_then(|finding| finding.class.as_ref()).map(|class| format!(" ({class})")).unwrap_or_default();
     };
     let more = others.len() - named.len();
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let class = first.class.map(|class| format!(" ({class})")).unwrap_or_default();
-    format!("{class} on {} {}{rest}", first.object.kind, named.join(", "))
+    let class = first.class.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
+    format!("{class} on {} {}{rest}", first.kind, named.join(", "))
 }
 
 /// `namespace/name`, or the name alone.
-fn place(object: &ObjectId) -> String {
-    match object.namespace.is_empty() {
-        true => clean(object.name.as_str()),
-        false => clean(&format!("{}/{}", object.namespace, object.name)),
+fn place(namespace: &str, name: &str) -> String {
+    match namespace.is_empty() {
+        true => clean(name),
+        false => clean(&format!("{namespace}/{name}")),
     }
 }
 
 /// JUnit XML as its strictest schema wants it: a suite of checks, for each check one case with at most one failure that tells of every
 /// finding.
-pub(crate) fn junit(answer: &DoctorAnswer, place: &str) -> String {
-    let report = &answer.report;
-    let skipped = |id: &str| report.unsettled.iter().find(|one| one.check == id && one.object.is_none());
+pub(crate) fn junit(report: &DoctorReport, place: &str) -> String {
+    let skipped = |id: &str| report.unsettled.iter().find(|one| one.check == id && one.name.is_none());
     let of = |id: &str| report.findings.iter().filter(|finding| finding.check == id).collect::<Vec<_>>();
-    let failures = report.tallies.keys().filter(|id| !of(id).is_empty()).count();
-    let skips = report.tallies.keys().filter(|id| of(id).is_empty() && skipped(id).is_some()).count();
+    let failures = report.checks.keys().filter(|id| !of(id).is_empty()).count();
+    let skips = report.checks.keys().filter(|id| of(id).is_empty() && skipped(id).is_some()).count();
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // Writing into a String cannot fail. The schema's times have neither a fraction nor a zone; it is UTC.
     let _ = writeln!(
         out,
         "<testsuite name=\"proreus doctor\" timestamp=\"{}\" hostname=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"0\" \
          skipped=\"{skips}\" time=\"0\">\n  <properties/>",
-        answer.time.strftime("%Y-%m-%dT%H:%M:%S"),
+        report.at.strftime("%Y-%m-%dT%H:%M:%S"),
         escaped(place),
-        report.tallies.len(),
+        report.checks.len(),
     );
-    for id in report.tallies.keys() {
+    for id in report.checks.keys() {
         let (findings, head) = (of(id), format!("  <testcase classname=\"doctor\" name=\"{id}\" time=\"0\""));
         let _ = match (findings.first(), skipped(id)) {
             (Some(worst), _) => writeln!(
@@ -193,16 +195,16 @@ pub(crate) fn junit(answer: &DoctorAnswer, place: &str) -> String {
 }
 
 /// `ImagePullBackOff: Pod shop/web-1, and 2 more`.
-fn headline(findings: &[&Finding]) -> String {
+fn headline(findings: &[&IncidentFinding]) -> String {
     let Some(first) = findings.first() else { return String::new() };
     let more = if findings.len() > 1 { format!(", and {} more", findings.len() - 1) } else { String::new() };
-    format!("{}: {} {}{more}", first.reason, first.object.kind, place(&first.object))
+    format!("{}: {} {}{more}", first.reason, first.kind, place(&first.namespace, &first.name))
 }
 
 /// A finding on a line.
-fn told(finding: &Finding) -> String {
-    let (severity, kind, message, remedy) = (finding.severity, &finding.object.kind, &finding.message, &finding.remediation);
-    format!("{severity} {} {kind} {}: {message}. {remedy}", finding.reason, place(&finding.object))
+fn told(finding: &IncidentFinding) -> String {
+    let (severity, kind, message, remedy) = (finding.severity.as_str(), &finding.kind, &finding.message, &finding.remediation);
+    format!("{severity} {} {kind} {}: {message}. {remedy}", finding.reason, place(&finding.namespace, &finding.name))
 }
 
 /// Text within XML; characters that XML cannot hold are shown as such.
