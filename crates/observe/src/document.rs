@@ -4,13 +4,15 @@
 //! they were written. Invariant: what `Document::of` wrote is well-formed, so that reading never fails; whoever finds a broken length
 //! reads nothing there rather than panicking.
 
+mod words;
+
 use serde_json::{Map, Number, Value};
 
 /// A JSON value, written into one piece of memory.
 ///
-/// A value is a tag and what belongs to it: of a number and a text the length and the text; of a list the length of what follows, how many
-/// entries there are, and the entries; of a map the length of what follows, and the entries, each with its key before it as a length and
-/// a text. Keys are in order.
+/// A value is a tag and what belongs to it: of a number and a text the text; of a list the length of what follows, how many entries there
+/// are, and the entries; of a map the length of what follows, and the entries, each with its key before it. Keys are in order. A text is a
+/// byte of 128 or more, which stands for a word, or its length and the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document(Box<[u8]>);
 
@@ -56,6 +58,10 @@ const TEXT: u8 = 4;
 const LIST: u8 = 5;
 const FIELDS: u8 = 6;
 
+/// The bit that makes a byte a word; below it is the word's place.
+const WORD: u8 = 0x80;
+/// The byte before the length of a text that is not short.
+const LONG: u8 = 0x7f;
 /// Bits of a length that one byte carries; the highest bit says that another byte follows.
 const LENGTH_BITS: u32 = 7;
 
@@ -114,7 +120,14 @@ fn write_nested(tag: u8, inner: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_text(text: &str, out: &mut Vec<u8>) {
-    write_length(text.len(), out);
+    match (words::place(text), u8::try_from(text.len())) {
+        (Some(place), _) => return out.push(WORD | place),
+        (None, Ok(short)) if short < LONG => out.push(short),
+        (None, _) => {
+            out.push(LONG);
+            write_length(text.len(), out);
+        }
+    }
     out.extend_from_slice(text.as_bytes());
 }
 
@@ -147,16 +160,35 @@ fn take_piece<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
     piece
 }
 
+/// The next text, as its bytes.
+fn take_letters<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
+    let Some((first, rest)) = bytes.split_first() else { return &[] };
+    match *first {
+        word if word & WORD != 0 => {
+            *bytes = rest;
+            words::at(word & !WORD).as_bytes()
+        }
+        LONG => {
+            *bytes = rest;
+            take_piece(bytes)
+        }
+        // A short length is written as any other.
+        _ => take_piece(bytes),
+    }
+}
+
 fn take_text<'a>(bytes: &mut &'a [u8]) -> &'a str {
-    str::from_utf8(take_piece(bytes)).unwrap_or_default()
+    str::from_utf8(take_letters(bytes)).unwrap_or_default()
 }
 
 fn take_node<'a>(bytes: &mut &'a [u8]) -> Node<'a> {
     let whole = *bytes;
     let Some((tag, rest)) = whole.split_first() else { return Node::NULL };
     *bytes = rest;
-    if *tag >= NUMBER {
-        take_piece(bytes);
+    match *tag {
+        NUMBER | TEXT => _ = take_letters(bytes),
+        LIST | FIELDS => _ = take_piece(bytes),
+        _ => {}
     }
     Node(whole.get(..whole.len() - bytes.len()).unwrap_or_default())
 }
@@ -352,7 +384,7 @@ impl<'a> Fields<'a> {
     pub fn get(self, key: &str) -> Option<Node<'a>> {
         let mut rest = self.rest;
         while !rest.is_empty() {
-            let here = take_piece(&mut rest);
+            let here = take_letters(&mut rest);
             let value = take_node(&mut rest);
             match here.cmp(key.as_bytes()) {
                 std::cmp::Ordering::Less => {}

@@ -15,7 +15,15 @@ fn sample() -> Value {
 
 #[test]
 fn gives_back_what_it_took() {
-    for value in [sample(), json!(null), json!([]), json!({}), json!("text"), json!([[[[]]]])] {
+    for value in [
+        sample(),
+        json!(null),
+        json!([]),
+        json!({}),
+        json!("text"),
+        json!([[[[]]]]),
+        json!({"k": "x".repeat(126), "l": "x".repeat(127), "m": "True", "True": ""}),
+    ] {
         let document = Document::of(&value);
         assert_eq!(document.root().to_value(), value);
         assert_eq!(document.root().to_string(), value.to_string());
@@ -50,9 +58,9 @@ fn reads_each_type_as_a_tree_does() {
 }
 
 #[test]
-fn is_hardly_larger_than_the_text() {
+fn is_smaller_than_the_text() {
     let value = json!({"metadata": {"name": "web", "labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "ports": [{"containerPort": 80}]}]}});
-    assert!(Document::of(&value).size() <= value.to_string().len());
+    assert!(Document::of(&value).size() * 2 < value.to_string().len());
 }
 
 #[test]
