@@ -122,6 +122,45 @@ fn a_server_and_files_refuse_in_the_same_words() {
 }
 
 #[test]
+fn a_servers_doctor_says_what_the_files_say() {
+    let server = Server::start(Authenticator::Open);
+    let lines = [
+        "doctor",
+        "doctor --all",
+        "doctor --at 2026-11-21T08:04:00Z --all",
+        "doctor --at 8",
+        "doctor --namespace shop --fail-on never",
+        "doctor --check crash-loop --strict",
+    ];
+    for line in lines {
+        let (served, read) = (server.ran(line, &[]), ran(&format!("{line} --data-dir DIR")));
+        assert_eq!(served.code, read.code, "{line}\n{}{}", served.stderr, read.stderr);
+        // When what is within its grace will be told is known only to who judges.
+        let plain =
+            |text: &str| text.lines().map(|line| line.split(" (told in ").next().unwrap_or_default().to_owned()).collect::<Vec<_>>();
+        assert_eq!(plain(&served.stdout), plain(&read.stdout), "{line}");
+    }
+    let served = server.ran("doctor -o json --fail-on never", &[]);
+    let report: serde_json::Value = serde_json::from_str(&served.stdout).unwrap();
+    let read = ran("doctor -o json --fail-on never --data-dir DIR");
+    let own: serde_json::Value = serde_json::from_str(&read.stdout).unwrap();
+    assert_eq!((&report["at"], &report["seq"], &report["objects"]), (&own["at"], &own["seq"], &own["objects"]));
+    assert_eq!(report["findings"].as_array().map(Vec::len), own["findings"].as_array().map(Vec::len));
+    assert!(server.ran("doctor -o junit --fail-on never", &[]).stdout.contains("<testsuite name=\"proreus doctor\""));
+    let refused = server.ran("doctor --check nonsense", &[]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{}", refused.stderr);
+    assert_eq!(server.ran("doctor --active", &[]).code, 1, "{}", "what a server records is not tried from here");
+}
+
+#[test]
+fn the_environment_tells_the_doctor_whom_to_ask() {
+    let server = Server::start(Authenticator::Open);
+    let of = |line: &str| ran_with(line, &With { env: vec![("PROREUS_SERVER", server.url.clone())], ..With::default() });
+    assert!(of("doctor --at 8").stderr.contains(&server.url));
+    assert!(!of("doctor --at 8 --data-dir DIR").stderr.contains(&server.url));
+}
+
+#[test]
 fn a_token_is_sent_from_a_file_or_the_environment() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokens");
