@@ -353,3 +353,39 @@ async fn an_incident_is_recorded_within_a_second_of_its_moment() {
     bench.wait_until("resolved", text(&pull, "id")).await;
     assert_in_time(&bench.data_dir(), text(&pull, "id"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_pods_that_fail_with_their_node_are_one_incident() {
+    const DEPLOYMENTS: usize = 10;
+    const REPLICAS: usize = 100;
+    let options = ControlPlaneOptions { node_lease_seconds: 12, ..ControlPlaneOptions::full() };
+    let mut bench = Bench::start(options).await;
+    bench.apply("node.yaml", NODE).await;
+    let mut apps = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n".to_owned();
+    for index in 0..DEPLOYMENTS {
+        apps.push_str(&format!(
+            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: app-{index}, namespace: shop}}\nspec:\n  replicas: {REPLICAS}\n  \
+             selector: {{matchLabels: {{app: app-{index}}}}}\n  template:\n    metadata: {{labels: {{app: app-{index}}}}}\n    \
+             spec: {{nodeName: worker-1, terminationGracePeriodSeconds: 0, containers: [{{name: a, image: registry.example/a:1}}]}}\n"
+        ));
+    }
+    bench.apply("apps.yaml", &apps).await;
+    bench.plane.kubectl(&["wait", "--for=condition=Available", "--timeout=600s", "-n", "shop", "deploy", "--all"]).await.unwrap();
+    bench.plane.kill_kwok();
+    let node = bench.wait_for("open", "Node", "worker-1").await;
+    let unready = "jsonpath={range .items[*]}{.status.conditions[?(@.type=='Ready')].status}{'\\n'}{end}";
+    let deadline = Instant::now() + SOON;
+    loop {
+        let ready = bench.plane.kubectl(&["get", "pods", "-n", "shop", "-o", unready]).await.unwrap();
+        let unready = ready.lines().filter(|status| *status == "False").count();
+        let all = bench.incidents("&state=open").await;
+        let count = all.iter().find(|one| text(one, "id") == text(&node, "id")).and_then(|one| one.get("count")).and_then(Value::as_u64);
+        // The pods' own containers last said that they were well: who finds them gone are their owners.
+        if unready == DEPLOYMENTS * REPLICAS && count.unwrap_or(0) > DEPLOYMENTS as u64 {
+            assert_eq!(all.len(), 1, "{all:#?}");
+            return;
+        }
+        assert!(Instant::now() < deadline, "{unready} pods are not ready, the node's incident has {count:?} findings");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
