@@ -9,6 +9,7 @@ pub mod conformance;
 mod journal;
 mod memory;
 mod sqlite;
+mod squeeze;
 pub mod stream;
 
 pub use journal::{
@@ -17,3 +18,4 @@ pub use journal::{
 };
 pub use memory::{MemoryImport, MemoryJournal};
 pub use sqlite::{DamagedFile, DirectoryLock, OpenOptions, OpenReport, SegmentVerdict, SqliteImport, SqliteJournal, Tended};
+pub use squeeze::{squeeze, unsqueeze};

@@ -2,21 +2,15 @@
 //!
 //! It is written through the compressor, so that the text of a large cluster's state never stands in memory as a whole.
 
-use std::io::{Read as _, Write};
-
 use proreus_doctor::incidents::{KeptWatch, StateError};
+use proreus_store::{squeeze, unsqueeze};
 
-/// Level of compression: ten times smaller in some tens of milliseconds.
-const LEVEL: i32 = 3;
 /// Largest state that is unpacked: what we write is smaller, and what is larger is damaged.
 const UNPACKED_BYTES_LIMIT: u64 = 512 * 1024 * 1024;
 
-/// The state as bytes; nothing when it cannot be written, which memory does not do.
+/// The state as bytes; nothing when it cannot be written, which does not happen in memory.
 pub(super) fn pack(kept: &KeptWatch) -> Option<Vec<u8>> {
-    let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL).ok()?;
-    serde_json::to_writer(std::io::BufWriter::new(&mut encoder), kept).ok()?;
-    encoder.flush().ok()?;
-    encoder.finish().ok()
+    squeeze(|out| Ok(serde_json::to_writer(out, kept)?)).ok()
 }
 
 /// What `pack` wrote; also what earlier versions did, which was plain text.
@@ -24,9 +18,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<KeptWatch, StateError> {
     if bytes.first() == Some(&b'{') {
         return KeptWatch::from_bytes(bytes);
     }
-    let unreadable = |error: std::io::Error| StateError::Unreadable(error.to_string());
-    let mut text = Vec::new();
-    zstd::Decoder::new(bytes).map_err(unreadable)?.take(UNPACKED_BYTES_LIMIT).read_to_end(&mut text).map_err(unreadable)?;
+    let text = unsqueeze(bytes, UNPACKED_BYTES_LIMIT).map_err(|error| StateError::Unreadable(error.to_string()))?;
     KeptWatch::from_bytes(&text)
 }
 

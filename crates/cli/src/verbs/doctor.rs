@@ -121,10 +121,11 @@ pub(crate) async fn run(flags: &DoctorFlags, context: &mut Context<'_, '_>) -> R
 }
 
 fn print(told: &Told, format: Format, context: &mut Context<'_, '_>) -> Result<(), Failure> {
-    Ok(match &told.answer {
+    match &told.answer {
         Some(answer) => write_one(context.around.stdout, format, &outcome(answer, &told.asked))?,
         None => write_one(context.around.stdout, format, &told.report)?,
-    })
+    }
+    Ok(())
 }
 
 /// Whom to ask.

@@ -70,7 +70,7 @@ fn of_secret(subject: &Subject<'_>, gathered: &mut Gathered, entry: Node<'_>, se
     let name = secret.name();
     let of_type = secret.text("/type")?.unwrap_or("Opaque");
     let data = secret.map("/data")?;
-    let lacks = ["tls.crt", "tls.key"].into_iter().find(|key| !data.is_some_and(|data| data.contains_key(*key)));
+    let lacks = ["tls.crt", "tls.key"].into_iter().find(|key| !data.is_some_and(|data| data.contains_key(key)));
     if of_type != "kubernetes.io/tls"
         && let Some(lacks) = lacks
     {

@@ -32,7 +32,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     }
     let secret = subject.known()?;
     let Some(data) = secret.map("/data")? else { return unknown("which keys it has was not recorded") };
-    let missing: Vec<&str> = KEYS.into_iter().filter(|key| !data.contains_key(*key)).collect();
+    let missing: Vec<&str> = KEYS.into_iter().filter(|key| !data.contains_key(key)).collect();
     if missing.is_empty() || missing.len() == KEYS.len() || joins::is_going(secret)? {
         return Ok(Vec::new());
     }

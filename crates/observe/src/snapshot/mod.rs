@@ -104,7 +104,8 @@ impl Snapshot {
             return;
         }
         let whole = change.body.as_ref().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or(Value::Null);
-        let observed = Arc::new(Observed::new(change, &trim::kept(&change.object, whole), former.as_deref()));
+        let near = self.objects.range(..&change.object).next_back().map(|(_, near)| &**near);
+        let observed = Arc::new(Observed::new(change, &trim::kept(&change.object, whole), former.as_deref(), near));
         self.link(&observed);
         trail::follow(&mut self.trails, &observed, former.is_none());
         self.by_uid.insert(observed.id.uid.clone(), observed.id.clone());

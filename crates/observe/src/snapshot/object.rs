@@ -113,15 +113,24 @@ impl OwnerRef {
 }
 
 impl Observed {
-    pub(super) fn new(change: &Change, body: &Value, former: Option<&Self>) -> Self {
+    /// What a change says of an object; `near` is one that is held already, the object itself or a neighbour, whose names are shared where
+    /// they are the same.
+    pub(super) fn new(change: &Change, body: &Value, former: Option<&Self>, near: Option<&Self>) -> Self {
+        let (id, near) = (&change.object, former.or(near));
         Self {
-            // The names of an object that was known are held already.
-            id: former.map_or_else(|| change.object.clone(), |former| former.id.clone()),
+            id: ObjectId {
+                cluster: shared(&id.cluster, near.map(|near| &near.id.cluster)),
+                group: shared(&id.group, near.map(|near| &near.id.group)),
+                kind: shared(&id.kind, near.map(|near| &near.id.kind)),
+                namespace: shared(&id.namespace, near.map(|near| &near.id.namespace)),
+                name: shared(&id.name, near.map(|near| &near.id.name)),
+                uid: shared(&id.uid, near.map(|near| &near.id.uid)),
+            },
             seq: change.seq,
             recorded_at: change.recorded_at,
             first_seen: former.map_or(change.recorded_at, |former| former.first_seen),
-            version: change.version.clone(),
-            resource: change.resource.clone(),
+            version: shared(&change.version, near.map(|near| &near.version)),
+            resource: shared(&change.resource, near.map(|near| &near.resource)),
             resource_version: change.resource_version.clone(),
             body: Document::of(body),
         }
@@ -265,6 +274,11 @@ impl Observed {
             None => None,
         }
     }
+}
+
+/// The text that is held already, where it is the same.
+fn shared<T: Clone + PartialEq>(of: &T, held: Option<&T>) -> T {
+    held.filter(|held| *held == of).unwrap_or(of).clone()
 }
 
 fn owner_of(reference: Node<'_>) -> Option<OwnerRef> {

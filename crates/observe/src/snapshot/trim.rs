@@ -12,6 +12,16 @@ const OF_CONTAINERS: &[&str] = &["volumeMounts", "livenessProbe", "readinessProb
 pub(super) fn kept(id: &ObjectId, mut body: Value) -> Value {
     match (id.group.as_str(), id.kind.as_str()) {
         ("", "Pod") => pod(&mut body),
+        // There are more Events than anything else, and most of an Event names it, which its identity does.
+        ("" | "events.k8s.io", "Event") => {
+            take(&mut body, "metadata", &["name", "namespace", "uid", "resourceVersion"]);
+            for about in ["involvedObject", "regarding"] {
+                take(&mut body, about, &["apiVersion", "kind", "namespace", "name", "resourceVersion"]);
+            }
+            for part in ["action", "apiVersion", "kind", "reportingInstance"] {
+                body.as_object_mut().and_then(|event| event.remove(part));
+            }
+        }
         // Every image on the disk of the node, by several names each.
         ("", "Node") => take(&mut body, "status", &["images"]),
         // The schemas of a large operator are megabytes, and the API server says itself whether it takes them.
@@ -90,5 +100,13 @@ mod tests {
         let definition = json!({"spec": {"versions": [{"name": "v1", "served": true, "schema": {"openAPIV3Schema": {}}}, 3]}});
         let held = json!({"spec": {"versions": [{"name": "v1", "served": true}, 3]}});
         assert_eq!(kept("apiextensions.k8s.io", "CustomResourceDefinition", definition), held);
+    }
+
+    #[test]
+    fn of_an_event_is_held_what_it_says_and_of_what() {
+        let event = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "web.1", "uid": "u", "creationTimestamp": "t"}, "type": "Warning",
+            "involvedObject": {"kind": "Pod", "name": "web", "uid": "p", "fieldPath": "spec.containers{web}"}, "message": "m", "reportingInstance": "i"});
+        let held = json!({"metadata": {"creationTimestamp": "t"}, "type": "Warning", "involvedObject": {"uid": "p", "fieldPath": "spec.containers{web}"}, "message": "m"});
+        assert_eq!(kept("", "Event", event), held);
     }
 }
