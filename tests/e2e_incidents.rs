@@ -374,7 +374,7 @@ async fn a_thousand_pods_that_fail_with_their_node_are_one_incident() {
     bench.plane.kill_kwok();
     let node = bench.wait_for("open", "Node", "worker-1").await;
     let unready = "jsonpath={range .items[*]}{.status.conditions[?(@.type=='Ready')].status}{'\\n'}{end}";
-    let deadline = Instant::now() + SOON;
+    let deadline = Instant::now() + 2 * SOON;
     loop {
         let ready = bench.plane.kubectl(&["get", "pods", "-n", "shop", "-o", unready]).await.unwrap();
         let unready = ready.lines().filter(|status| *status == "False").count();
