@@ -374,10 +374,11 @@ async fn a_thousand_pods_that_fail_with_their_node_are_one_incident() {
     bench.plane.kill_kwok();
     let node = bench.wait_for("open", "Node", "worker-1").await;
     let unready = "jsonpath={range .items[*]}{.status.conditions[?(@.type=='Ready')].status}{'\\n'}{end}";
-    let deadline = Instant::now() + 2 * SOON;
+    let deadline = Instant::now() + SOON;
     loop {
         let ready = bench.plane.kubectl(&["get", "pods", "-n", "shop", "-o", unready]).await.unwrap();
-        let unready = ready.lines().filter(|status| *status == "False").count();
+        // A deployment is available with three quarters of its pods: the others never became ready.
+        let unready = ready.lines().filter(|status| *status != "True").count();
         let all = bench.incidents("&state=open").await;
         let count = all.iter().find(|one| text(one, "id") == text(&node, "id")).and_then(|one| one.get("count")).and_then(Value::as_u64);
         // The pods' own containers last said that they were well: who finds them gone are their owners.

@@ -9,11 +9,13 @@ pub mod field;
 mod intent;
 mod own;
 pub mod phases;
+mod relation;
 mod snapshot;
 
 pub use diff::changed_fields;
 pub use document::{Document, Node};
 pub use intent::is_wanted_field;
+pub use relation::Relation;
 pub use snapshot::{
     EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Restoring, Selector, Snapshot, SnapshotMemory, Trail,
 };

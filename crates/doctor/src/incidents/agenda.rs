@@ -1,6 +1,6 @@
 //! What is due when. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,40 +12,45 @@ use serde::{Deserialize, Serialize};
     into = "Vec<(Timestamp, BTreeSet<K>)>",
     bound(serialize = "K: Clone + Ord + Serialize", deserialize = "K: Ord + Deserialize<'de>")
 )]
-pub(super) struct Agenda<K> {
-    moments: BTreeMap<Timestamp, BTreeSet<K>>,
+pub(super) struct Agenda<K: Ord> {
+    /// One set: most moments have one key.
+    dues: BTreeSet<(Timestamp, K)>,
 }
 
-impl<K> Default for Agenda<K> {
+impl<K: Ord> Default for Agenda<K> {
     fn default() -> Self {
-        Self { moments: BTreeMap::new() }
+        Self { dues: BTreeSet::new() }
     }
 }
 
 impl<K: Ord> From<Vec<(Timestamp, BTreeSet<K>)>> for Agenda<K> {
     fn from(moments: Vec<(Timestamp, BTreeSet<K>)>) -> Self {
-        Self { moments: moments.into_iter().collect() }
+        Self { dues: moments.into_iter().flat_map(|(moment, keys)| keys.into_iter().map(move |key| (moment, key))).collect() }
     }
 }
 
-impl<K> From<Agenda<K>> for Vec<(Timestamp, BTreeSet<K>)> {
-    fn from(agenda: Agenda<K>) -> Self {
-        agenda.moments.into_iter().collect()
+impl<K: Ord> From<Agenda<K>> for Vec<(Timestamp, BTreeSet<K>)> {
+    fn from(mut agenda: Agenda<K>) -> Self {
+        std::iter::from_fn(|| agenda.pop(Timestamp::MAX)).collect()
     }
 }
 
 impl<K: Ord> Agenda<K> {
     pub(super) fn put(&mut self, moment: Timestamp, key: K) {
-        self.moments.entry(moment).or_default().insert(key);
+        self.dues.insert((moment, key));
     }
 
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.moments.keys().next().copied()
+        self.dues.first().map(|(moment, _)| *moment)
     }
 
     /// Everything that is due at the first moment, if that is not after `now`.
     pub(super) fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, BTreeSet<K>)> {
         let first = self.next().filter(|first| *first <= now)?;
-        self.moments.remove(&first).map(|keys| (first, keys))
+        let mut keys = BTreeSet::new();
+        while self.next() == Some(first) {
+            keys.extend(self.dues.pop_first().map(|(_, key)| key));
+        }
+        Some((first, keys))
     }
 }

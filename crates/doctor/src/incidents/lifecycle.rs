@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use proreus_model::{ClusterId, ObjectId, Resource};
-use proreus_observe::Snapshot;
+use proreus_observe::{Relation, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use super::agenda::Agenda;
@@ -71,12 +71,12 @@ pub(super) struct Lifecycle {
     pub(super) settings: IncidentSettings,
     pub(super) symptoms: BTreeMap<SymptomKey, Symptom>,
     /// Symptoms by the name of their owner, and by their node: a change of either concerns them.
-    by_owner: BTreeMap<ObjectId, BTreeSet<SymptomKey>>,
-    by_node: BTreeMap<String, BTreeSet<SymptomKey>>,
+    by_owner: Relation<ObjectId, SymptomKey>,
+    by_node: Relation<String, SymptomKey>,
     /// How many symptoms an incident has.
     members: BTreeMap<IncidentKey, u64>,
     /// Symptoms on nodes themselves, and failing pulls by registry and owner: they explain others.
-    node_troubles: BTreeMap<Place, BTreeSet<SymptomKey>>,
+    node_troubles: Relation<Place, SymptomKey>,
     pulls: BTreeMap<Place, BTreeMap<ObjectId, BTreeSet<SymptomKey>>>,
     /// Symptoms that are due and part of nothing yet.
     ready: BTreeSet<SymptomKey>,
@@ -127,9 +127,9 @@ impl Lifecycle {
 
     /// The symptoms that a change of an object may concern, beside its own: those of the same owner, and those on it.
     pub(super) fn related(&self, owner: &ObjectId, node: Option<&str>) -> BTreeSet<SymptomKey> {
-        let of_owner = self.by_owner.get(&nameless(owner)).into_iter().flatten();
-        let on_node = node.and_then(|node| self.by_node.get(node)).into_iter().flatten();
-        of_owner.chain(on_node).cloned().collect()
+        let (owner, node) = (nameless(owner), node.map(str::to_owned));
+        let on_node = node.iter().flat_map(|node| self.by_node.of(node));
+        self.by_owner.of(&owner).chain(on_node).cloned().collect()
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &SymptomKey> {

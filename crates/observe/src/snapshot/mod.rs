@@ -26,6 +26,7 @@ pub use object::{KindRef, Observed, OwnerRef};
 pub use selector::Selector;
 pub use trail::{Fact, Restart, Trail};
 
+use crate::relation::Relation;
 use freshness::Watching;
 
 /// Owners above one another that are climbed: real chains have three or four, and a circle must end.
@@ -48,10 +49,10 @@ const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 pub struct Snapshot {
     objects: BTreeMap<ObjectId, Arc<Observed>>,
     by_uid: BTreeMap<Uid, ObjectId>,
-    children: BTreeMap<Uid, BTreeSet<ObjectId>>,
-    slices: BTreeMap<(ClusterId, Namespace, Name), BTreeSet<ObjectId>>,
+    children: Relation<Uid, ObjectId>,
+    slices: Relation<(ClusterId, Namespace, Name), ObjectId>,
     /// Events by what they speak of.
-    events: BTreeMap<Uid, BTreeSet<ObjectId>>,
+    events: Relation<Uid, ObjectId>,
     /// Events by the time of their last change.
     event_ages: BTreeSet<(Timestamp, ObjectId)>,
     trails: BTreeMap<Uid, Trail>,
@@ -139,16 +140,16 @@ impl Snapshot {
 
     fn link(&mut self, observed: &Observed) {
         for owner in observed.owners() {
-            self.children.entry(owner.uid).or_default().insert(observed.id.clone());
+            self.children.put(owner.uid, observed.id.clone());
         }
         if observed.is("discovery.k8s.io", "EndpointSlice")
             && let Some(service) = observed.label(SERVICE_NAME_LABEL)
         {
             let key = (observed.id.cluster.clone(), observed.id.namespace.clone(), Name::from(service));
-            self.slices.entry(key).or_default().insert(observed.id.clone());
+            self.slices.put(key, observed.id.clone());
         }
         if let Some(regarding) = event::regarding(observed) {
-            self.events.entry(regarding).or_default().insert(observed.id.clone());
+            self.events.put(regarding, observed.id.clone());
         }
         if is_event(&observed.id) {
             self.event_ages.insert((observed.recorded_at, observed.id.clone()));
@@ -161,24 +162,15 @@ impl Snapshot {
             self.event_ages.remove(&(observed.recorded_at, id.clone()));
         }
         for owner in observed.owners() {
-            drop_from(&mut self.children, &owner.uid, |set| {
-                set.remove(id);
-                set.is_empty()
-            });
+            self.children.take(&owner.uid, id);
         }
         if observed.is("discovery.k8s.io", "EndpointSlice")
             && let Some(service) = observed.label(SERVICE_NAME_LABEL)
         {
-            drop_from(&mut self.slices, &(id.cluster.clone(), id.namespace.clone(), Name::from(service)), |set| {
-                set.remove(id);
-                set.is_empty()
-            });
+            self.slices.take(&(id.cluster.clone(), id.namespace.clone(), Name::from(service)), id);
         }
         if let Some(regarding) = event::regarding(observed) {
-            drop_from(&mut self.events, &regarding, |about| {
-                about.remove(id);
-                about.is_empty()
-            });
+            self.events.take(&regarding, id);
         }
     }
 
@@ -271,14 +263,15 @@ impl Snapshot {
     }
 
     /// The objects that name this one as an owner.
-    pub fn children(&self, uid: &Uid) -> impl Iterator<Item = &Arc<Observed>> {
-        self.children.get(uid).into_iter().flatten().filter_map(|id| self.objects.get(id))
+    pub fn children<'a>(&'a self, uid: &'a Uid) -> impl Iterator<Item = &'a Arc<Observed>> {
+        self.children.of(uid).filter_map(|id| self.objects.get(id))
     }
 
     /// The EndpointSlices of a Service.
     pub fn slices_of(&self, service: &Observed) -> impl Iterator<Item = &Arc<Observed>> {
         let key = (service.id.cluster.clone(), service.id.namespace.clone(), service.id.name.clone());
-        self.slices.get(&key).into_iter().flatten().filter_map(|id| self.objects.get(id))
+        let found: Vec<&Arc<Observed>> = self.slices.of(&key).filter_map(|id| self.objects.get(id)).collect();
+        found.into_iter()
     }
 
     /// The Pods of a namespace that a selector matches.
@@ -288,8 +281,8 @@ impl Snapshot {
 
     /// What Events say about an object, oldest first.
     pub fn events_of(&self, uid: &Uid) -> Vec<EventFacts<'_>> {
-        let ids = self.events.get(uid).into_iter().flatten();
-        let mut found: Vec<EventFacts<'_>> = ids.filter_map(|id| self.objects.get(id)).map(|observed| event::read(observed)).collect();
+        let mut found: Vec<EventFacts<'_>> =
+            self.events.of(uid).filter_map(|id| self.objects.get(id)).map(|observed| event::read(observed)).collect();
         if found.len() > EVENTS_OF_ONE_LIMIT {
             found.sort_unstable_by_key(|facts| std::cmp::Reverse(facts.seq));
             found.truncate(EVENTS_OF_ONE_LIMIT);
@@ -340,12 +333,5 @@ fn first_of(cluster: &ClusterId, kind: KindRef, namespace: &Namespace) -> Object
         namespace: namespace.clone(),
         name: Name::default(),
         uid: Uid::default(),
-    }
-}
-
-/// Takes something out of an entry, and the entry away when that emptied it.
-fn drop_from<K: Ord, V>(map: &mut BTreeMap<K, V>, key: &K, take: impl FnOnce(&mut V) -> bool) {
-    if map.get_mut(key).is_some_and(take) {
-        map.remove(key);
     }
 }

@@ -13,21 +13,15 @@ impl Lifecycle {
     pub(in crate::incidents) fn index(&mut self, key: &SymptomKey, finding: &Finding, is_there: bool) {
         self.index_explanations(key, finding, is_there);
         let owner = nameless(&finding.owner);
-        let node = finding.node.clone();
         if is_there {
-            self.by_owner.entry(owner).or_default().insert(key.clone());
-            if let Some(node) = node {
-                self.by_node.entry(node).or_default().insert(key.clone());
-            }
-            return;
+            self.by_owner.put(owner, key.clone());
+        } else {
+            self.by_owner.take(&owner, key);
         }
-        if self.by_owner.get_mut(&owner).is_some_and(|keys| keys.remove(key) && keys.is_empty()) {
-            self.by_owner.remove(&owner);
-        }
-        if let Some(node) = node
-            && self.by_node.get_mut(&node).is_some_and(|keys| keys.remove(key) && keys.is_empty())
-        {
-            self.by_node.remove(&node);
+        match &finding.node {
+            Some(node) if is_there => self.by_node.put(node.clone(), key.clone()),
+            Some(node) => _ = self.by_node.take(node, key),
+            None => {}
         }
     }
 
@@ -35,12 +29,12 @@ impl Lifecycle {
     fn index_explanations(&mut self, key: &SymptomKey, finding: &Finding, is_there: bool) {
         let place = |name: &str| (finding.object.cluster.clone(), name.to_owned());
         if is_of_node(finding) {
-            let keys = self.node_troubles.entry(place(finding.object.name.as_str())).or_default();
+            let node = place(finding.object.name.as_str());
             if is_there {
-                keys.insert(key.clone())
+                self.node_troubles.put(node, key.clone());
             } else {
-                keys.remove(key)
-            };
+                self.node_troubles.take(&node, key);
+            }
         }
         if let Some(registry) = registry_of(finding) {
             let owners = self.pulls.entry(place(registry)).or_default();
@@ -66,8 +60,8 @@ impl Lifecycle {
     pub(super) fn target(&self, finding: &Finding, now: Timestamp) -> Target {
         let cluster = &finding.object.cluster;
         if let Some(node) = finding.node.as_ref().filter(|_| finding.object.kind.as_str() != "Node") {
-            let troubles = self.node_troubles.get(&(cluster.clone(), node.clone())).into_iter().flatten();
-            let present: Vec<(&Finding, bool)> = troubles.filter_map(|key| self.present(key, now)).collect();
+            let place = (cluster.clone(), node.clone());
+            let present: Vec<(&Finding, bool)> = self.node_troubles.of(&place).filter_map(|key| self.present(key, now)).collect();
             match present.iter().find(|(_, is_due)| *is_due) {
                 Some((trouble, _)) => return Target::of(&trouble.owner, trouble.reason),
                 None if !present.is_empty() => return Target::Wait,
@@ -83,7 +77,8 @@ impl Lifecycle {
             }
         }
         if finding.rank == Rank::Consequence {
-            let others = self.by_owner.get(&nameless(&finding.owner)).into_iter().flatten();
+            let owner = nameless(&finding.owner);
+            let others = self.by_owner.of(&owner);
             let mut causes =
                 others.filter_map(|key| Some((key, self.present(key, now)?))).filter(|(_, (other, _))| other.rank == Rank::Cause);
             let mut is_pending = false;
