@@ -158,6 +158,7 @@ fn the_environment_tells_the_doctor_whom_to_ask() {
     let of = |line: &str| ran_with(line, &With { env: vec![("PROREUS_SERVER", server.url.clone())], ..With::default() });
     assert!(of("doctor --at 8").stderr.contains(&server.url));
     assert!(!of("doctor --at 8 --data-dir DIR").stderr.contains(&server.url));
+    assert!(!of("doctor --at 8 --config settings.yaml").stderr.contains(&server.url));
 }
 
 #[test]

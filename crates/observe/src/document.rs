@@ -77,11 +77,6 @@ impl Document {
     pub fn root(&self) -> Node<'_> {
         Node(&self.0)
     }
-
-    /// Bytes that it takes.
-    pub fn size(&self) -> usize {
-        self.0.len()
-    }
 }
 
 fn write(value: &Value, out: &mut Vec<u8>) {

@@ -145,7 +145,8 @@ fn whom(flags: &DoctorFlags, context: &Context<'_, '_>) -> Whom {
         () if patient.data_dir.is_some() => Whom::Journal,
         () if patient.names_a_cluster() || flags.trying.active => Whom::Cluster,
         () if is_named_around("PROREUS_DATA_DIR") => Whom::Journal,
-        () if is_named_around("PROREUS_SERVER") => Whom::Server,
+        // A server judges by its own settings: who brings some does not mean it.
+        () if is_named_around("PROREUS_SERVER") && flags.config.is_none() => Whom::Server,
         () if flags.at.is_some() => Whom::Journal,
         () => Whom::Cluster,
     }
