@@ -7,6 +7,7 @@ mod diff;
 pub mod document;
 pub mod field;
 mod intent;
+mod kept_list;
 mod own;
 pub mod phases;
 mod relation;
@@ -15,6 +16,7 @@ mod snapshot;
 pub use diff::changed_fields;
 pub use document::{Document, Node};
 pub use intent::is_wanted_field;
+pub use kept_list::KeptList;
 pub use relation::Relation;
 pub use snapshot::{
     EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Restoring, Selector, Snapshot, SnapshotMemory, Trail,

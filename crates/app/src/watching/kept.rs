@@ -9,12 +9,12 @@ use proreus_store::{squeeze, unsqueeze};
 const UNPACKED_BYTES_LIMIT: u64 = 512 * 1024 * 1024;
 
 /// The state as bytes; nothing when it cannot be written, which does not happen in memory.
-pub(super) fn pack(kept: &KeptWatch) -> Option<Vec<u8>> {
+pub(super) fn pack(kept: &KeptWatch<'_>) -> Option<Vec<u8>> {
     squeeze(|out| Ok(serde_json::to_writer(out, kept)?)).ok()
 }
 
 /// What `pack` wrote; also what earlier versions did, which was plain text.
-pub(super) fn unpack(bytes: &[u8]) -> Result<KeptWatch, StateError> {
+pub(super) fn unpack(bytes: &[u8]) -> Result<KeptWatch<'static>, StateError> {
     if bytes.first() == Some(&b'{') {
         return KeptWatch::from_bytes(bytes);
     }
@@ -30,7 +30,8 @@ mod tests {
 
     #[test]
     fn a_state_comes_back_from_either_form_and_a_damaged_one_is_refused() {
-        let kept = Watch::default().keep();
+        let watch = Watch::default();
+        let kept = watch.keep();
         let packed = pack(&kept).expect("packed");
         for bytes in [kept.to_bytes(), packed.clone()] {
             assert_eq!(unpack(&bytes).expect("read").to_bytes(), kept.to_bytes());

@@ -3,15 +3,11 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Keys by the moment at which they must be looked at again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    from = "Vec<(Timestamp, BTreeSet<K>)>",
-    into = "Vec<(Timestamp, BTreeSet<K>)>",
-    bound(serialize = "K: Clone + Ord + Serialize", deserialize = "K: Ord + Deserialize<'de>")
-)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "Vec<(Timestamp, BTreeSet<K>)>", bound(deserialize = "K: Ord + Deserialize<'de>"))]
 pub(super) struct Agenda<K: Ord> {
     /// One set: most moments have one key.
     dues: BTreeSet<(Timestamp, K)>,
@@ -29,9 +25,17 @@ impl<K: Ord> From<Vec<(Timestamp, BTreeSet<K>)>> for Agenda<K> {
     }
 }
 
-impl<K: Ord> From<Agenda<K>> for Vec<(Timestamp, BTreeSet<K>)> {
-    fn from(mut agenda: Agenda<K>) -> Self {
-        std::iter::from_fn(|| agenda.pop(Timestamp::MAX)).collect()
+impl<K: Ord + Serialize> Serialize for Agenda<K> {
+    /// As moments, each with its keys.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut moments: Vec<(Timestamp, Vec<&K>)> = Vec::new();
+        for (moment, key) in &self.dues {
+            match moments.last_mut() {
+                Some((last, keys)) if last == moment => keys.push(key),
+                _ => moments.push((*moment, vec![key])),
+            }
+        }
+        serializer.collect_seq(moments)
     }
 }
 

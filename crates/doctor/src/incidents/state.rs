@@ -3,11 +3,13 @@
 //! Pure. The objects are not kept: they are in the journal. Invariant: a watch that came back tells what the one that was kept would have
 //! told; a state of another form, or one that names what this program does not know, is refused whole.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, ObjectId, Resource, Seq};
-use proreus_observe::{Restoring, SnapshotMemory};
+use proreus_observe::{KeptList, Restoring, SnapshotMemory};
 use serde::{Deserialize, Serialize};
 
 use super::agenda::Agenda;
@@ -40,18 +42,18 @@ pub enum StateError {
     Unreadable(String),
 }
 
-/// What is kept of a watch.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What is kept of a watch; of one that is there it is only lent, as a copy of it would be large.
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct KeptWatch {
+pub struct KeptWatch<'a> {
     version: u32,
-    doctor: DoctorSettings,
-    incidents: IncidentSettings,
+    doctor: Cow<'a, DoctorSettings>,
+    incidents: Cow<'a, IncidentSettings>,
     now: Option<Timestamp>,
-    view: SnapshotMemory,
-    lifecycle: KeptLifecycle,
-    upstream: UpstreamChanges,
-    dirty: Vec<(ObjectId, String)>,
+    view: SnapshotMemory<'a>,
+    lifecycle: KeptLifecycle<'a>,
+    upstream: Cow<'a, UpstreamChanges>,
+    dirty: KeptList<'a, (ObjectId, String)>,
 }
 
 #[derive(Deserialize)]
@@ -59,23 +61,23 @@ struct OnlyVersion {
     version: u32,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct KeptLifecycle {
+struct KeptLifecycle<'a> {
     /// Owners of findings, each once: a thousand pods have one.
-    owners: Vec<ObjectId>,
+    owners: KeptList<'a, ObjectId>,
     /// What findings say and advise, each once.
-    texts: Vec<String>,
-    symptoms: Vec<KeptSymptom>,
-    blocked: Vec<SymptomKey>,
-    open: Vec<(IncidentKey, KeptIncident)>,
-    resolved: VecDeque<(IncidentKey, KeptIncident)>,
-    openings: VecDeque<Timestamp>,
-    told: Vec<(IncidentKey, Told)>,
-    agenda: Agenda<Due>,
+    texts: KeptList<'a, String>,
+    symptoms: KeptList<'a, KeptSymptom>,
+    blocked: KeptList<'a, SymptomKey>,
+    open: KeptList<'a, (IncidentKey, KeptIncident)>,
+    resolved: KeptList<'a, (IncidentKey, KeptIncident)>,
+    openings: Cow<'a, VecDeque<Timestamp>>,
+    told: KeptList<'a, (IncidentKey, Told)>,
+    agenda: Cow<'a, Agenda<Due>>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct KeptSymptom {
     #[serde(rename = "f")]
     finding: KeptFinding,
@@ -89,7 +91,7 @@ struct KeptSymptom {
 }
 
 /// A finding; owner and texts are positions in the tables.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct KeptFinding {
     #[serde(rename = "c", with = "words")]
     check: Word,
@@ -129,7 +131,7 @@ struct KeptFinding {
     is_stale: bool,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct KeptIncident {
     id: String,
@@ -154,38 +156,75 @@ struct KeptIncident {
     evidence: Vec<Seq>,
 }
 
-/// What occurs often, each once.
-#[derive(Default)]
-struct Tables {
-    owners: BTreeMap<ObjectId, usize>,
-    texts: BTreeMap<String, usize>,
+/// A lifecycle, and the positions by which what occurs often in it is named.
+struct Tables<'a> {
+    lifecycle: &'a Lifecycle,
+    owners: BTreeMap<&'a ObjectId, usize>,
+    texts: BTreeMap<&'a str, usize>,
+    open: BTreeMap<&'a IncidentKey, usize>,
 }
 
-fn position<K: Ord + Clone>(of: &K, table: &mut BTreeMap<K, usize>) -> usize {
-    let next = table.len();
-    match table.get(of) {
-        Some(known) => *known,
-        None => *table.entry(of.clone()).or_insert(next),
+/// Gives what is there a position each, in its order.
+fn numbered<K: Ord>(all: impl IntoIterator<Item = K>) -> BTreeMap<K, usize> {
+    all.into_iter().enumerate().map(|(position, one)| (one, position)).collect()
+}
+
+impl<'a> Tables<'a> {
+    fn of(lifecycle: &'a Lifecycle) -> Self {
+        let incidents = lifecycle.open.values().chain(lifecycle.resolved.iter().map(|(_, incident)| incident));
+        let (mut owners, mut texts) = (BTreeSet::new(), BTreeSet::new());
+        let symptoms = lifecycle.symptoms.values().map(|symptom| &symptom.finding);
+        for finding in symptoms.chain(incidents.flat_map(|incident| incident.findings.values())) {
+            owners.insert(&finding.owner);
+            texts.extend([finding.message.as_str(), finding.remediation.as_str()]);
+        }
+        Self { lifecycle, owners: numbered(owners), texts: numbered(texts), open: numbered(lifecycle.open.keys()) }
     }
-}
 
-fn in_order<K>(table: BTreeMap<K, usize>) -> Vec<K> {
-    let mut entries: Vec<(K, usize)> = table.into_iter().collect();
-    entries.sort_by_key(|(_, position)| *position);
-    entries.into_iter().map(|(entry, _)| entry).collect()
-}
+    /// A list that is made with these tables whenever it is written.
+    fn lend<T: 'a, I: Iterator<Item = T> + 'a>(self: &Rc<Self>, walk: fn(Rc<Self>) -> I) -> KeptList<'a, T> {
+        let tables = Rc::clone(self);
+        KeptList::lent(move || walk(Rc::clone(&tables)))
+    }
 
-impl Tables {
-    fn keep(&mut self, finding: &Finding) -> KeptFinding {
+    fn owners(self: Rc<Self>) -> impl Iterator<Item = ObjectId> {
+        let owners: Vec<&'a ObjectId> = self.owners.keys().copied().collect();
+        owners.into_iter().cloned()
+    }
+
+    fn texts(self: Rc<Self>) -> impl Iterator<Item = String> {
+        let texts: Vec<&'a str> = self.texts.keys().copied().collect();
+        texts.into_iter().map(str::to_owned)
+    }
+
+    fn symptoms(self: Rc<Self>) -> impl Iterator<Item = KeptSymptom> {
+        self.lifecycle.symptoms.values().map(move |symptom| KeptSymptom {
+            finding: self.keep(&symptom.finding),
+            seen_at: symptom.seen_at,
+            clean_since: symptom.clean_since,
+            incident: symptom.incident.as_ref().and_then(|key| self.open.get(key).copied()),
+        })
+    }
+
+    fn open(self: Rc<Self>) -> impl Iterator<Item = (IncidentKey, KeptIncident)> {
+        self.lifecycle.open.iter().map(move |(key, incident)| (key.clone(), self.keep_incident(incident)))
+    }
+
+    fn resolved(self: Rc<Self>) -> impl Iterator<Item = (IncidentKey, KeptIncident)> {
+        self.lifecycle.resolved.iter().map(move |(key, incident)| (key.clone(), self.keep_incident(incident)))
+    }
+
+    fn keep(&self, finding: &Finding) -> KeptFinding {
+        let text = |text: &str| self.texts.get(text).copied().unwrap_or(usize::MAX);
         KeptFinding {
             check: finding.check,
             severity: finding.severity,
             reason: finding.reason,
-            message: position(&finding.message, &mut self.texts),
-            remediation: position(&finding.remediation, &mut self.texts),
+            message: text(&finding.message),
+            remediation: text(&finding.remediation),
             object: finding.object.clone(),
             resource: finding.resource.clone(),
-            owner: position(&finding.owner, &mut self.owners),
+            owner: self.owners.get(&finding.owner).copied().unwrap_or(usize::MAX),
             part: finding.part.clone(),
             class: finding.class,
             node: finding.node.clone(),
@@ -199,7 +238,7 @@ impl Tables {
         }
     }
 
-    fn keep_incident(&mut self, incident: &Incident) -> KeptIncident {
+    fn keep_incident(&self, incident: &Incident) -> KeptIncident {
         KeptIncident {
             id: incident.id.clone(),
             state: incident.state,
@@ -286,38 +325,27 @@ impl KeptIncident {
     }
 }
 
-impl KeptLifecycle {
-    fn of(lifecycle: &Lifecycle) -> Self {
-        let mut tables = Tables::default();
-        let positions: BTreeMap<&IncidentKey, usize> = lifecycle.open.keys().enumerate().map(|(position, key)| (key, position)).collect();
-        let symptoms = lifecycle.symptoms.values().map(|symptom| KeptSymptom {
-            finding: tables.keep(&symptom.finding),
-            seen_at: symptom.seen_at,
-            clean_since: symptom.clean_since,
-            incident: symptom.incident.as_ref().and_then(|key| positions.get(key).copied()),
-        });
-        let symptoms = symptoms.collect();
-        let mut keep = |(key, incident): (&IncidentKey, &Incident)| (key.clone(), tables.keep_incident(incident));
-        let open = lifecycle.open.iter().map(&mut keep).collect();
-        let resolved = lifecycle.resolved.iter().map(|(key, incident)| keep((key, incident))).collect();
+impl<'a> KeptLifecycle<'a> {
+    fn of(lifecycle: &'a Lifecycle) -> Self {
+        let tables = Rc::new(Tables::of(lifecycle));
         Self {
-            owners: in_order(tables.owners),
-            texts: in_order(tables.texts),
-            symptoms,
-            blocked: lifecycle.blocked.iter().cloned().collect(),
-            open,
-            resolved,
-            openings: lifecycle.openings.clone(),
-            told: lifecycle.told.iter().map(|(key, told)| (key.clone(), told.clone())).collect(),
-            agenda: lifecycle.agenda.clone(),
+            owners: tables.lend(Tables::owners),
+            texts: tables.lend(Tables::texts),
+            symptoms: tables.lend(Tables::symptoms),
+            open: tables.lend(Tables::open),
+            resolved: tables.lend(Tables::resolved),
+            blocked: KeptList::lent(|| lifecycle.blocked.iter().cloned()),
+            openings: Cow::Borrowed(&lifecycle.openings),
+            told: KeptList::lent(|| lifecycle.told.iter().map(|(key, told)| (key.clone(), told.clone()))),
+            agenda: Cow::Borrowed(&lifecycle.agenda),
         }
     }
 
     fn restore(self, settings: IncidentSettings) -> Result<Lifecycle, StateError> {
-        let Self { owners, texts, symptoms, blocked, open, resolved, openings, told, agenda } = self;
         let mut lifecycle = Lifecycle::new(settings);
+        let (owners, texts, open) = (self.owners.into_elements(), self.texts.into_elements(), self.open.into_elements());
         let keys: Vec<IncidentKey> = open.iter().map(|(key, _)| key.clone()).collect();
-        for kept in symptoms {
+        for kept in self.symptoms.into_elements() {
             let finding = kept.finding.restore(&owners, &texts)?;
             let incident = match kept.incident {
                 None => None,
@@ -333,34 +361,34 @@ impl KeptLifecycle {
         for (key, incident) in open {
             lifecycle.open.insert(key, incident.restore(&owners, &texts)?);
         }
-        for (key, incident) in resolved {
+        for (key, incident) in self.resolved.into_elements() {
             lifecycle.resolved.push_back((key, incident.restore(&owners, &texts)?));
         }
-        lifecycle.blocked = blocked.into_iter().collect();
-        lifecycle.openings = openings;
-        lifecycle.told = told.into_iter().collect();
-        lifecycle.agenda = agenda;
+        lifecycle.blocked = self.blocked.into_elements().into_iter().collect();
+        lifecycle.openings = self.openings.into_owned();
+        lifecycle.told = self.told.into_elements().into_iter().collect();
+        lifecycle.agenda = self.agenda.into_owned();
         Ok(lifecycle)
     }
 }
 
 impl Watch {
     /// What is to be kept to bring this watch back.
-    pub fn keep(&self) -> KeptWatch {
+    pub fn keep(&self) -> KeptWatch<'_> {
         KeptWatch {
             version: VERSION,
-            doctor: self.doctor.clone(),
-            incidents: self.lifecycle.settings.clone(),
+            doctor: Cow::Borrowed(&self.doctor),
+            incidents: Cow::Borrowed(&self.lifecycle.settings),
             now: self.now,
             view: self.view.memory(),
             lifecycle: KeptLifecycle::of(&self.lifecycle),
-            upstream: self.upstream.clone(),
-            dirty: self.dirty.iter().map(|(object, check)| (object.clone(), check.to_owned())).collect(),
+            upstream: Cow::Borrowed(&self.upstream),
+            dirty: KeptList::lent(|| self.dirty.iter().map(|(object, check)| (object.clone(), check.to_owned()))),
         }
     }
 }
 
-impl KeptWatch {
+impl KeptWatch<'_> {
     /// As bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         // Writing JSON to memory fails only for maps with keys that are no text, and there are none.
@@ -371,7 +399,7 @@ impl KeptWatch {
     ///
     /// # Errors
     /// Another version wrote it; it does not read.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<KeptWatch<'static>, StateError> {
         let unreadable = |error: serde_json::Error| StateError::Unreadable(error.to_string());
         let found: OnlyVersion = serde_json::from_slice(bytes).map_err(unreadable)?;
         if found.version != VERSION {
@@ -402,16 +430,16 @@ impl WatchRestoring {
     ///
     /// # Errors
     /// The state names what this program does not know.
-    pub fn new(kept: KeptWatch) -> Result<Self, StateError> {
+    pub fn new(kept: KeptWatch<'static>) -> Result<Self, StateError> {
         let mut dirty = Looks::default();
-        for (object, check) in kept.dirty {
+        for (object, check) in kept.dirty.into_elements() {
             let check = by_id(&check).ok_or_else(|| StateError::Unreadable(format!("there is no check `{check}` any more")))?;
             dirty.insert(&object, check.id);
         }
         let watch = Watch {
-            doctor: kept.doctor,
-            lifecycle: kept.lifecycle.restore(kept.incidents)?,
-            upstream: kept.upstream,
+            doctor: kept.doctor.into_owned(),
+            lifecycle: kept.lifecycle.restore(kept.incidents.into_owned())?,
+            upstream: kept.upstream.into_owned(),
             dirty,
             now: kept.now,
             ..Watch::default()

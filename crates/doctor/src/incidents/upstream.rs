@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, FieldChange, ObjectId, Resource, Seq, Verb};
 use proreus_observe::document::{Node, Shape};
 use proreus_observe::{KindRef, Observed, Snapshot, changed_fields};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::incident::Cause;
@@ -71,8 +71,8 @@ struct Upstream {
 }
 
 /// What changed lately, by cluster and namespace.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Vec<VecDeque<Upstream>>", into = "Vec<VecDeque<Upstream>>")]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(from = "Vec<VecDeque<Upstream>>")]
 pub(super) struct UpstreamChanges {
     places: BTreeMap<(String, String), VecDeque<Upstream>>,
 }
@@ -84,9 +84,9 @@ impl From<Vec<VecDeque<Upstream>>> for UpstreamChanges {
     }
 }
 
-impl From<UpstreamChanges> for Vec<VecDeque<Upstream>> {
-    fn from(changes: UpstreamChanges) -> Self {
-        changes.places.into_values().collect()
+impl Serialize for UpstreamChanges {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.places.values())
     }
 }
 

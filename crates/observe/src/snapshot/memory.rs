@@ -11,22 +11,23 @@ use serde::{Deserialize, Serialize};
 
 use super::freshness::Watching;
 use super::trail::{self, Trail};
-use super::{EVENTS_KEPT, Snapshot};
+use super::{EVENTS_KEPT, Observed, Snapshot};
+use crate::kept_list::KeptList;
 
-/// What is kept of a snapshot over a restart.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What is kept of a snapshot over a restart; of one that is there, its objects are only lent.
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SnapshotMemory {
+pub struct SnapshotMemory<'a> {
     seq: Seq,
     time: Option<Timestamp>,
     past_start: Option<Timestamp>,
     watching: Watching,
     kinds: Vec<(Group, Kind, Resource)>,
-    objects: Vec<Remembered>,
+    objects: KeptList<'a, Remembered>,
 }
 
 /// What is remembered of one object, where its last change alone would tell otherwise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Remembered {
     #[serde(rename = "u")]
     uid: Uid,
@@ -36,7 +37,7 @@ struct Remembered {
     trail: Option<Trail>,
 }
 
-impl SnapshotMemory {
+impl SnapshotMemory<'_> {
     /// The position up to which the snapshot had taken records in.
     pub fn seq(&self) -> Seq {
         self.seq
@@ -50,41 +51,42 @@ impl SnapshotMemory {
 
 impl Snapshot {
     /// What is to be kept to restore this snapshot.
-    pub fn memory(&self) -> SnapshotMemory {
-        let objects = self.objects.values().filter_map(|observed| {
-            let uid = &observed.id.uid;
-            let first_seen = (observed.first_seen != observed.recorded_at).then_some(observed.first_seen);
-            let trail = self.trails.get(uid).filter(|trail| **trail != trail::at_first_sight(observed));
-            let is_plain = first_seen.is_none() && trail.is_none();
-            (!is_plain).then(|| Remembered { uid: uid.clone(), first_seen, trail: trail.cloned() })
-        });
+    pub fn memory(&self) -> SnapshotMemory<'_> {
         SnapshotMemory {
             seq: self.seq,
             time: self.time,
             past_start: self.past_start,
             watching: self.watching.clone(),
             kinds: self.kinds.iter().map(|((group, kind), resource)| (group.clone(), kind.clone(), resource.clone())).collect(),
-            objects: objects.collect(),
+            objects: KeptList::lent(|| self.objects.values().filter_map(|observed| self.remembered(observed))),
         }
+    }
+
+    /// What the object itself would not tell; nothing where it tells everything.
+    fn remembered(&self, observed: &Observed) -> Option<Remembered> {
+        let uid = &observed.id.uid;
+        let first_seen = (observed.first_seen != observed.recorded_at).then_some(observed.first_seen);
+        let trail = self.trails.get(uid).filter(|trail| **trail != trail::at_first_sight(observed));
+        let is_plain = first_seen.is_none() && trail.is_none();
+        (!is_plain).then(|| Remembered { uid: uid.clone(), first_seen, trail: trail.cloned() })
     }
 }
 
 /// A snapshot on its way back: first the Events of its last while in their order, then every object that was alive.
-#[derive(Debug)]
 pub struct Restoring {
     view: Snapshot,
-    memory: SnapshotMemory,
+    memory: SnapshotMemory<'static>,
     remembered: BTreeMap<Uid, (Option<Timestamp>, Option<Trail>)>,
 }
 
 impl Restoring {
     /// Begins with what was kept.
-    pub fn new(mut memory: SnapshotMemory) -> Self {
-        let remembered = std::mem::take(&mut memory.objects);
+    pub fn new(mut memory: SnapshotMemory<'static>) -> Self {
+        let remembered = std::mem::replace(&mut memory.objects, KeptList::Read(Vec::new()));
         Self {
             view: Snapshot::default(),
             memory,
-            remembered: remembered.into_iter().map(|one| (one.uid, (one.first_seen, one.trail))).collect(),
+            remembered: remembered.into_elements().into_iter().map(|one| (one.uid, (one.first_seen, one.trail))).collect(),
         }
     }
 
