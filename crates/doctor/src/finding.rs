@@ -2,6 +2,8 @@
 //!
 //! Pure. Its text says nothing that changes by itself (no "for 6 minutes"), so that the same trouble is the same finding.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{ObjectId, Resource, Seq};
 use serde::ser::SerializeMap;
@@ -31,7 +33,7 @@ pub struct Finding {
     /// What is wrong, as a sentence.
     pub message: String,
     /// What to do about it.
-    pub remediation: String,
+    pub remediation: Cow<'static, str>,
     /// With what.
     pub object: ObjectId,
     /// Resource of that, by which access is given.
@@ -68,7 +70,7 @@ impl Finding {
             severity: subject.check.severity,
             reason,
             message,
-            remediation: subject.check.remediation.to_owned(),
+            remediation: Cow::Borrowed(subject.check.remediation),
             object: id.clone(),
             resource: subject.object.resource.clone(),
             owner: subject.view.top_owner(id),
@@ -92,7 +94,7 @@ impl Finding {
             severity: check.severity,
             reason,
             message,
-            remediation: check.remediation.to_owned(),
+            remediation: Cow::Borrowed(check.remediation),
             object: probe.about.clone(),
             resource: Resource::default(),
             owner: probe.about.clone(),
@@ -118,7 +120,7 @@ impl Finding {
 
     /// With another remediation than the check's.
     #[must_use]
-    pub fn remedy(mut self, remediation: impl Into<String>) -> Self {
+    pub fn remedy(mut self, remediation: impl Into<Cow<'static, str>>) -> Self {
         self.remediation = remediation.into();
         self
     }

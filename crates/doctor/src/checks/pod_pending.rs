@@ -114,7 +114,7 @@ fn told(
     reason: &'static str,
     event: &EventFacts<'_>,
     since: jiff::Timestamp,
-    remedy: &str,
+    remedy: impl Into<std::borrow::Cow<'static, str>>,
 ) -> Result<Finding, Undecided> {
     let text = format!("the pod cannot be started: {}", quoted(event.message));
     let finding = subject.finding(reason, text, since).remedy(remedy).grace(TOLD_GRACE_SECONDS).shown_by([event.seq]);

@@ -2,9 +2,12 @@
 //!
 //! Pure.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use proreus_model::{ClusterId, ObjectId, Uid};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::words::{self, Word};
 use crate::check::Severity;
@@ -13,9 +16,14 @@ use crate::finding::Finding;
 /// Classes of image pull failures that are the registry's and not the image's.
 const REGISTRY_CLASSES: [&str; 5] = ["Network", "Dns", "Tls", "HttpMismatch", "RateLimit"];
 
-/// What makes a symptom the same one over time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct SymptomKey {
+/// What makes a symptom the same one over time. Shared by all who hold it: every index of a symptom, and what is due of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(from = "SymptomName")]
+pub(super) struct SymptomKey(Arc<SymptomName>);
+
+/// What a symptom is named by.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct SymptomName {
     pub(super) object: ObjectId,
     #[serde(with = "words")]
     pub(super) check: Word,
@@ -27,7 +35,32 @@ pub(super) struct SymptomKey {
 
 impl SymptomKey {
     pub(super) fn of(finding: &Finding) -> Self {
-        Self { object: finding.object.clone(), check: finding.check, reason: finding.reason, part: finding.part.clone() }
+        SymptomName { object: finding.object.clone(), check: finding.check, reason: finding.reason, part: finding.part.clone() }.into()
+    }
+
+    /// Not after any symptom that a check sees on an object, and after all of those before it.
+    pub(super) fn first_of(check: Word, object: &ObjectId) -> Self {
+        SymptomName { object: object.clone(), check, reason: "", part: None }.into()
+    }
+}
+
+impl From<SymptomName> for SymptomKey {
+    fn from(name: SymptomName) -> Self {
+        Self(Arc::new(name))
+    }
+}
+
+impl Deref for SymptomKey {
+    type Target = SymptomName;
+
+    fn deref(&self) -> &SymptomName {
+        &self.0
+    }
+}
+
+impl Serialize for SymptomKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
     }
 }
 

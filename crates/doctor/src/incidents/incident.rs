@@ -111,7 +111,7 @@ impl Incident {
             reason: key.reason,
             severity: first.severity,
             message: first.message.clone(),
-            remediation: first.remediation.clone(),
+            remediation: first.remediation.to_string(),
             check: first.check,
             opened_at: at,
             resolved_at: None,
@@ -167,7 +167,7 @@ impl Incident {
         // A group speaks of the group: its own words were given when it opened.
         if first.reason == self.reason {
             self.message = format!("{}{more}", first.message);
-            self.remediation = first.remediation.clone();
+            self.remediation = first.remediation.to_string();
         }
         self.severity = severity;
     }

@@ -51,8 +51,8 @@ impl Symptom {
 pub(super) enum Due {
     /// A symptom is to be looked at.
     Symptom(SymptomKey),
-    /// What is new about an incident may be told.
-    Tell(IncidentKey),
+    /// What is new about an incident may be told. Boxed, as most of what is due are symptoms.
+    Tell(Box<IncidentKey>),
 }
 
 /// What was told last of an open incident.
@@ -69,7 +69,8 @@ pub(super) struct Told {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Lifecycle {
     pub(super) settings: IncidentSettings,
-    pub(super) symptoms: BTreeMap<SymptomKey, Symptom>,
+    /// Boxed: a tree of large values is half empty, and the space of those that went stays.
+    pub(super) symptoms: BTreeMap<SymptomKey, Box<Symptom>>,
     /// Symptoms by the name of their owner, and by their node: a change of either concerns them.
     by_owner: Relation<ObjectId, SymptomKey>,
     by_node: Relation<String, SymptomKey>,
@@ -180,8 +181,7 @@ impl Lifecycle {
     }
 
     fn of(&self, check: &'static str, object: &ObjectId) -> Vec<SymptomKey> {
-        let from = SymptomKey { object: object.clone(), check, reason: "", part: None };
-        let rest = self.symptoms.range(from..);
+        let rest = self.symptoms.range(SymptomKey::first_of(check, object)..);
         rest.take_while(|(key, _)| key.object == *object && key.check == check).map(|(key, _)| key.clone()).collect()
     }
 
@@ -204,11 +204,9 @@ impl Lifecycle {
             self.index(&key, &former, false);
         }
         self.index(&key, &finding, true);
-        let symptom = self.symptoms.entry(key.clone()).or_insert_with(|| Symptom {
-            finding: finding.clone(),
-            seen_at: now,
-            clean_since: None,
-            incident: None,
+        let symptom = self.symptoms.entry(key.clone()).or_insert_with(|| {
+            let finding = finding.clone();
+            Box::new(Symptom { finding, seen_at: now, clean_since: None, incident: None })
         });
         symptom.finding = finding;
         symptom.clean_since = None;

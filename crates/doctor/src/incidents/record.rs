@@ -140,7 +140,7 @@ impl From<&Finding> for FindingRecord {
             reason: finding.reason.to_owned(),
             class: finding.class.map(str::to_owned),
             message: finding.message.clone(),
-            remediation: finding.remediation.clone(),
+            remediation: finding.remediation.to_string(),
             check: finding.check.to_owned(),
             since: finding.since,
             owner: OwnerWords { kind: finding.owner.kind.clone(), name: finding.owner.name.clone() },

@@ -176,7 +176,7 @@ impl<'a> Tables<'a> {
         let symptoms = lifecycle.symptoms.values().map(|symptom| &symptom.finding);
         for finding in symptoms.chain(incidents.flat_map(|incident| incident.findings.values())) {
             owners.insert(&finding.owner);
-            texts.extend([finding.message.as_str(), finding.remediation.as_str()]);
+            texts.extend([finding.message.as_str(), &finding.remediation]);
         }
         Self { lifecycle, owners: numbered(owners), texts: numbered(texts), open: numbered(lifecycle.open.keys()) }
     }
@@ -273,7 +273,7 @@ impl KeptFinding {
             severity: self.severity,
             reason: self.reason,
             message: text(self.message)?,
-            remediation: text(self.remediation)?,
+            remediation: Cow::Owned(text(self.remediation)?),
             object: self.object,
             resource: self.resource,
             owner: owners.get(self.owner).cloned().ok_or_else(|| missing("owner", self.owner))?,
@@ -356,7 +356,8 @@ impl<'a> KeptLifecycle<'a> {
             if let Some(incident) = &incident {
                 lifecycle.count_in(incident);
             }
-            lifecycle.symptoms.insert(key, Symptom { finding, seen_at: kept.seen_at, clean_since: kept.clean_since, incident });
+            let symptom = Symptom { finding, seen_at: kept.seen_at, clean_since: kept.clean_since, incident };
+            lifecycle.symptoms.insert(key, Box::new(symptom));
         }
         for (key, incident) in open {
             lifecycle.open.insert(key, incident.restore(&owners, &texts)?);

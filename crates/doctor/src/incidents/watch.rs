@@ -186,7 +186,7 @@ impl Watch {
                         keys.insert(key);
                     }
                     Due::Tell(key) => {
-                        self.lifecycle.touched.insert(key);
+                        self.lifecycle.touched.insert(*key);
                     }
                 }
             }
@@ -206,7 +206,7 @@ impl Watch {
             let judgement = match self.silenced_until(check, object, now) {
                 Some(until) => {
                     // Looked at again when the silence ends, whether anything moves by then or not.
-                    let key = SymptomKey { object: object.clone(), check: check.id, reason: "", part: None };
+                    let key = SymptomKey::first_of(check.id, object);
                     self.lifecycle.agenda.put(until, Due::Symptom(key));
                     Some(Judgement::Off)
                 }

@@ -38,7 +38,7 @@ impl Lifecycle {
         let is_urgent = told.severity != incident.severity || told.has_cause != incident.cause.is_some();
         let retell_at = told.at.checked_add(RETELL_AFTER).unwrap_or(Timestamp::MAX);
         if !is_urgent && now < retell_at {
-            return self.agenda.put(retell_at, Due::Tell(key));
+            return self.agenda.put(retell_at, Due::Tell(Box::new(key)));
         }
         let record = IncidentRecord::from(incident);
         let fresh = Told::of(&record, now);
@@ -48,7 +48,7 @@ impl Lifecycle {
             }
             let reconfirm_at = told.at.checked_add(RECONFIRM_AFTER).unwrap_or(Timestamp::MAX);
             if now < reconfirm_at {
-                return self.agenda.put(reconfirm_at, Due::Tell(key));
+                return self.agenda.put(reconfirm_at, Due::Tell(Box::new(key)));
             }
         }
         self.told.insert(key, fresh);
