@@ -14,6 +14,9 @@ use crate::surroundings::{Surroundings, stderr_is_terminal, stdout_columns};
 use crate::terminal::paint::{ColorChoice, Paint};
 use crate::verbs;
 
+/// Threads for what may block: the questions at once, and as many for the rest. Each keeps a codec's tables and a heap of its own.
+const MAX_BLOCKING_THREADS: usize = 16;
+
 /// What a verb needs besides its flags.
 pub(crate) struct Context<'a, 'b> {
     pub(crate) around: &'a mut Surroundings<'b>,
@@ -68,7 +71,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>, around: &mut Surroundings<
     };
     let json = line.verb.wants_json();
     let mut context = Context { around, color: line.color };
-    let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let outcome = match tokio::runtime::Builder::new_multi_thread().max_blocking_threads(MAX_BLOCKING_THREADS).enable_all().build() {
         Ok(runtime) => {
             let outcome = runtime.block_on(act(line.verb, &mut context));
             // A blocking read that nobody waits for any more must not hold the exit up.

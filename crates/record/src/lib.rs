@@ -23,6 +23,7 @@ mod intake;
 mod backoff;
 mod watch_state;
 mod watch_words;
+mod worker;
 
 mod discovery;
 mod selection;
@@ -71,3 +72,4 @@ pub use reviews::{Deed, ReviewError, Reviewer, Subject};
 pub use selection::{ExactType, Selection, TypePattern, TypePatternError};
 pub use settings::RecorderSettings;
 pub use watch_words::WatchCondition;
+pub use worker::Worker;

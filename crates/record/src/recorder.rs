@@ -22,10 +22,14 @@ use crate::queue::{Entry, Queue};
 use crate::redact::Redactor;
 use crate::selection::Selection;
 use crate::settings::RecorderSettings;
+use crate::worker::Worker;
 use crate::writer::Writer;
 
 /// How long the loops of the clusters may take to end; the binary as a whole has ten seconds.
 const LOOPS_END_WITHIN: Duration = Duration::from_secs(3);
+
+/// Where the writer appends.
+const WRITER_THREAD: &str = "proreus-writer";
 
 /// What a recorder works with.
 pub struct RecorderInputs {
@@ -72,7 +76,9 @@ impl Recorder {
         let queue = Arc::new(Queue::new(settings.queue_bytes));
         let board = Arc::new(Board::default());
         let (cancel, ended) = (CancellationToken::new(), CancellationToken::new());
+        let worker = Worker::start(WRITER_THREAD).map_err(RecordError::Task)?;
         let writer = Writer {
+            worker,
             journal: journal.clone(),
             epoch,
             clock: clock.clone(),

@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 use crate::RecordError;
 use crate::board::Board;
 use crate::queue::{Entry, Queue};
+use crate::worker::Worker;
 
 /// Records a batch: one commit costs the same up to here, and a larger one delays its first record.
 const BATCH_RECORDS: usize = 256;
@@ -49,6 +50,8 @@ pub(crate) struct Writer {
     pub(crate) board: Arc<Board>,
     pub(crate) watermark: watch::Sender<Seq>,
     pub(crate) closing: tokio_util::sync::CancellationToken,
+    /// Where appends are done: on one thread.
+    pub(crate) worker: Worker,
 }
 
 /// What is between two appends.
@@ -210,9 +213,8 @@ impl Writer {
 
     async fn append_once(&self, batch: Batch) -> Result<(Result<Appended, StoreError>, Batch), RecordError> {
         let (journal, epoch) = (self.journal.clone(), self.epoch);
-        tokio::task::spawn_blocking(move || (journal.append(epoch, &batch), batch))
-            .await
-            .map_err(|error| RecordError::Task(format!("append: {error}")))
+        let appending = self.worker.run(move || (journal.append(epoch, &batch), batch));
+        appending.await.map_err(|error| RecordError::Task(format!("append: {error}")))
     }
 
     /// Tells the watches what is durable and gives the room back.

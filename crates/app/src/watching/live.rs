@@ -11,15 +11,16 @@ use jiff::Timestamp;
 use proreus_doctor::Severity;
 use proreus_model::Seq;
 use proreus_observe::Snapshot;
-use proreus_record::Appender;
+use proreus_record::{Appender, Worker};
 use proreus_store::Journal;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::follower::{Follower, Portion, WatchSettings};
-use super::worker::Worker;
 use crate::AppError;
 
+/// Where the steps are done.
+const THREAD: &str = "proreus-incidents";
 /// Longest wait while something is due: how much later than its moment it may be told.
 const DUE_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait while nothing is: the loop is woken by every append.
@@ -198,7 +199,7 @@ impl Running {
         let (follower, journal, settings) = (self.follower.clone(), self.journal.clone(), self.settings.load_full());
         let worker = match self.worker.take() {
             Some(worker) => worker,
-            None => Worker::start()?,
+            None => Worker::start(THREAD)?,
         };
         let stepped = worker.run(move || step(&follower, journal, &settings, settled)).await?;
         self.worker = Some(worker);

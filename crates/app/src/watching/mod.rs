@@ -6,7 +6,6 @@
 mod follower;
 mod kept;
 mod live;
-mod worker;
 
 pub use follower::{CONSUMER, Follower, KEEPER, Portion, Step, WatchSettings};
 pub(crate) use follower::{fold_base, is_forgotten, recorded, replay};

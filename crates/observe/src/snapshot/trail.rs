@@ -54,10 +54,45 @@ pub struct Trail {
     facts: BTreeMap<String, Fact>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     restarts: BTreeMap<String, Vec<Restart>>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    counts: BTreeMap<String, i64>,
+    #[serde(skip_serializing_if = "Counts::is_empty")]
+    counts: Counts,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pull_errors: BTreeMap<String, (String, Seq)>,
+}
+
+/// Restarts by container. Every pod has one of these and most have one container, so it is a list and no tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, i64>", into = "BTreeMap<String, i64>")]
+struct Counts(Vec<(Box<str>, i64)>);
+
+impl Counts {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Sets a count and gives the former one.
+    fn insert(&mut self, container: &str, count: i64) -> Option<i64> {
+        match self.0.binary_search_by(|(name, _)| (**name).cmp(container)) {
+            Ok(place) => self.0.get_mut(place).map(|(_, known)| std::mem::replace(known, count)),
+            Err(place) => {
+                self.0.reserve_exact(1);
+                self.0.insert(place, (container.into(), count));
+                None
+            }
+        }
+    }
+}
+
+impl From<BTreeMap<String, i64>> for Counts {
+    fn from(counts: BTreeMap<String, i64>) -> Self {
+        Self(counts.into_iter().map(|(container, count)| (container.into(), count)).collect())
+    }
+}
+
+impl From<Counts> for BTreeMap<String, i64> {
+    fn from(counts: Counts) -> Self {
+        counts.0.into_iter().map(|(container, count)| (container.into(), count)).collect()
+    }
 }
 
 impl Trail {
@@ -196,7 +231,7 @@ impl Trail {
     }
 
     fn restarted(&mut self, container: &str, count: i64, pod: &Observed) {
-        let Some(before) = self.counts.insert(container.to_owned(), count) else { return };
+        let Some(before) = self.counts.insert(container, count) else { return };
         if count <= before {
             return;
         }

@@ -58,7 +58,7 @@ pub use self::tend::Tended;
 pub use self::verify::SegmentVerdict;
 
 /// Bodies that the writer remembers for coding the next versions, unless told otherwise.
-const MEMORY_BYTES: usize = 24 << 20;
+const MEMORY_BYTES: usize = 16 << 20;
 
 /// Times a question is asked again because a day went away under it. Days go away hours apart.
 const RETRIES: usize = 3;
