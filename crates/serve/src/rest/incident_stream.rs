@@ -1,27 +1,23 @@
-//! Incidents as they are recorded, as server-sent events. The id of each is a cursor, as in the stream of changes.
+//! Incidents as they are recorded, as server-sent events.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use axum::response::sse::Event;
-use futures::Stream;
 use http::HeaderMap;
 use proreus_api::Incident;
 use proreus_app::doctor::{IncidentState, Severity};
-use proreus_app::questions::{ChangesQuestion, IncidentNews, IncidentView};
-use proreus_model::Seq;
-use tokio::time::Instant;
+use proreus_app::questions::{ChangesQuestion, IncidentView};
+use proreus_app::{AppError, Application};
+use proreus_model::{Access, Cursor, Seq};
 
+use super::following::{Following, Told, first_cursor, start_cursor};
 use super::incidents::{severities, states};
-use super::stream::{first_cursor, sent, start_cursor};
 use crate::answer::ask;
 use crate::door::LetIn;
 use crate::failure::Failure;
-use crate::limits::{Place, STREAM_HEARTBEAT, STREAM_PORTION, STREAM_RECHECK, STREAM_RETRY};
+use crate::limits::{STREAM_HEARTBEAT, STREAM_PORTION};
 use crate::openapi::PastErrors;
 use crate::parameters::{IncidentStreamParameters, Parameters};
 use crate::shared::Shared;
@@ -54,10 +50,7 @@ pub(crate) async fn stream(
         Ok((wanted, ChangesQuestion { cursor, limit: STREAM_PORTION, ..ChangesQuestion::default() }))
     })
     .await?;
-    let waiting = VecDeque::new();
-    let following =
-        Following { shared, asker, wanted, question, waiting, checked_at: Instant::now(), stage: Stage::Greeting, _place: place };
-    Ok(sent(following.into_stream()))
+    Ok(Following::respond(shared, asker, wanted, question, place))
 }
 
 /// What a client wants to hear of.
@@ -81,102 +74,20 @@ impl Wanted {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Greeting,
-    Following,
-    Ended,
-}
+impl Told for Wanted {
+    type Item = IncidentView;
 
-/// One client's stream.
-struct Following {
-    shared: Arc<Shared>,
-    asker: LetIn,
-    wanted: Wanted,
-    question: ChangesQuestion,
-    waiting: VecDeque<(Seq, IncidentView)>,
-    checked_at: Instant,
-    stage: Stage,
-    _place: Place,
-}
-
-impl Following {
-    fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
-        futures::stream::unfold(self, |mut this| async move { this.next().await.map(|event| (Ok(event), this)) })
+    async fn read(
+        &self,
+        app: &Arc<Application>,
+        question: ChangesQuestion,
+        access: Access,
+    ) -> Result<(Vec<(Seq, IncidentView)>, Cursor), AppError> {
+        let news = app.follow_incidents(question, access, STREAM_HEARTBEAT).await?;
+        Ok((news.items.into_iter().filter(|(_, view)| self.admits(view)).collect(), news.cursor))
     }
 
-    async fn next(&mut self) -> Option<Event> {
-        match self.stage {
-            Stage::Ended => return None,
-            Stage::Greeting => {
-                self.stage = Stage::Following;
-                let event = Event::default().retry(STREAM_RETRY).comment("following");
-                return Some(match &self.question.cursor {
-                    Some(cursor) => event.id(cursor.to_string()),
-                    None => event,
-                });
-            }
-            Stage::Following => {}
-        }
-        if self.checked_at.elapsed() >= STREAM_RECHECK
-            && let Err(failure) = self.recheck().await
-        {
-            return Some(self.farewell(failure));
-        }
-        if let Some((seq, view)) = self.waiting.pop_front() {
-            return Some(self.event(seq, view));
-        }
-        let news = tokio::select! {
-            biased;
-            () = self.shared.options.shutdown.clone().cancelled_owned() => return None,
-            news = self.read() => news,
-        };
-        let news = match news {
-            Err(failure) => return Some(self.farewell(failure)),
-            Ok(news) => news,
-        };
-        let id = news.cursor.to_string();
-        self.question.cursor = Some(news.cursor);
-        self.waiting = news.items.into_iter().filter(|(_, view)| self.wanted.admits(view)).collect();
-        Some(match self.waiting.pop_front() {
-            Some((seq, view)) => self.event(seq, view),
-            None => Event::default().id(id).comment("heartbeat"),
-        })
-    }
-
-    /// What comes next, read again where something was recorded meanwhile that the door did not know of.
-    async fn read(&mut self) -> Result<IncidentNews, Failure> {
-        loop {
-            let access = self.asker.caller.access.clone();
-            let news = self.shared.app.follow_incidents(self.question.clone(), access, STREAM_HEARTBEAT).await?;
-            if self.asker.is_current(&self.shared).await.map_err(Failure::denied)? {
-                return Ok(news);
-            }
-            self.recheck().await?;
-        }
-    }
-
-    /// Asks the door again. What was read under another access and not sent yet is read anew: a client may take it much later.
-    async fn recheck(&mut self) -> Result<(), Failure> {
-        let former = self.asker.caller.access.clone();
-        self.asker.recheck(&self.shared).await.map_err(Failure::denied)?;
-        self.checked_at = Instant::now();
-        if self.asker.caller.access != former
-            && let Some((first, _)) = self.waiting.front()
-        {
-            self.question.cursor = Some(self.shared.app.questions.cursor_at(Seq(first.0.saturating_sub(1))));
-            self.waiting.clear();
-        }
-        Ok(())
-    }
-
-    fn event(&self, seq: Seq, view: IncidentView) -> Event {
-        let id = self.shared.app.questions.cursor_at(seq).to_string();
-        Event::default().id(id).event("incident").data(serde_json::to_string(&Incident::from(view)).unwrap_or_default())
-    }
-
-    fn farewell(&mut self, failure: Failure) -> Event {
-        self.stage = Stage::Ended;
-        Event::default().event("problem").data(serde_json::to_string(&failure.into_problem()).unwrap_or_default())
+    fn tell(&self, view: IncidentView) -> (&'static str, String) {
+        ("incident", serde_json::to_string(&Incident::from(view)).unwrap_or_default())
     }
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod changes;
+mod following;
 mod health;
 mod incident_stream;
 mod incidents;

@@ -8,11 +8,10 @@ use std::time::Duration;
 use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{ConnectInfo, Path, RawQuery, State};
-use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use futures::Stream;
 use http::HeaderMap;
-use http::header::CACHE_CONTROL;
 use proreus_api::{MonitorItem, MonitorLog, MonitorPage, MonitorUpdate};
 use proreus_app::monitors::{ClientKey, MonitorCursor, MonitorName, MonitorNotice, MonitorsQuestion, SubscribeOptions, Subscription};
 use serde::Deserialize;
@@ -24,8 +23,8 @@ use crate::failure::Failure;
 use crate::limits::{STREAM_HEARTBEAT, STREAM_RECHECK, STREAM_RETRY};
 use crate::openapi::{GuardedErrors, MonitorErrors};
 use crate::parameters::{MonitorLogParameters, MonitorStreamParameters, MonitorsParameters, Parameters};
+use crate::rest::following::{LAST_EVENT_ID, Stage, problem, sent};
 use crate::rest::objects::parts;
-use crate::rest::stream::LAST_EVENT_ID;
 use crate::shared::Shared;
 
 /// A monitor in a path.
@@ -118,11 +117,7 @@ pub(crate) async fn stream(
     let access = asker.caller.access.clone();
     let subscription = ask(&shared, move |app| app.monitors.subscribe(name, options, &client, access)).await?;
     let listening = Listening { shared, asker, subscription, checked_at: Instant::now(), stage: Stage::Greeting };
-    let mut response = Sse::new(listening.into_stream()).into_response();
-    // Proxies that buffer would hold back what a stream is for.
-    response.headers_mut().insert("x-accel-buffering", http::HeaderValue::from_static("no"));
-    response.headers_mut().insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(sent(listening.into_stream()))
 }
 
 /// Who listens: the subject of a token, else the connection.
@@ -154,13 +149,6 @@ struct Listening {
     stage: Stage,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Greeting,
-    Listening,
-    Ended,
-}
-
 impl Listening {
     fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
         futures::stream::unfold(self, |mut this| async move { this.next().await.map(|event| (Ok(event), this)) })
@@ -170,15 +158,15 @@ impl Listening {
         match self.stage {
             Stage::Ended => return None,
             Stage::Greeting => {
-                self.stage = Stage::Listening;
+                self.stage = Stage::Following;
                 // Says at once that the stream stands.
                 return Some(Event::default().retry(STREAM_RETRY).comment("listening"));
             }
-            Stage::Listening => {}
+            Stage::Following => {}
         }
         if let Err(failure) = self.recheck().await {
             self.stage = Stage::Ended;
-            return Some(Event::default().event("problem").data(serde_json::to_string(&failure.into_problem()).unwrap_or_default()));
+            return Some(problem(failure));
         }
         let told = tokio::select! {
             biased;
