@@ -60,6 +60,8 @@ impl From<&AppError> for Problem {
                 let gone = Self::new(410, "cursor-gone", "the cursor can no longer be continued", detail, hint);
                 Self { oldest_cursor: oldest.as_ref().map(ToString::to_string), ..gone }
             }
+            AppError::Forbidden { .. } => Self::new(403, "forbidden", "the caller may not see that", detail, hint),
+            AppError::Cluster { .. } => Self::new(502, "cluster-unavailable", "a cluster gave no answer", detail, hint),
             AppError::TooMany { .. } => Self::new(429, "too-many", "a limit is reached", detail, hint),
             AppError::Store(_) if error.is_no_longer_kept() => {
                 Self::new(410, "no-longer-kept", "that part of the past is no longer kept", detail, hint)

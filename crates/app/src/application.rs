@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::access::{Authenticator, Caller, Deed, Denied, Request, admits_everywhere};
 use crate::emission::EmissionBoard;
 use crate::monitors::Monitors;
+use crate::pod_logs::PodLogs;
 use crate::questions::{ChangesAnswer, ChangesQuestion, IncidentNews, Questions, RecordView, RecordsAnswer};
 use crate::status::{RecordingBoard, RecordingStatus, WatchState, WatchStatus};
 use crate::watching::Watching;
@@ -31,6 +32,8 @@ pub struct Application {
     pub watching: Option<Arc<Watching>>,
     /// Provisionings, live.
     pub monitors: Arc<Monitors>,
+    /// Logs of containers; there are none where no cluster is watched.
+    pub logs: Option<PodLogs>,
     /// Upper bound of one page of the older endpoints.
     pub max_query_limit: usize,
 }

@@ -39,6 +39,22 @@ pub enum AppError {
         /// What to do instead.
         hint: String,
     },
+    /// The caller may not have that, though they may know of it.
+    #[error("{what}")]
+    Forbidden {
+        /// What they may not.
+        what: String,
+        /// What would let them.
+        hint: String,
+    },
+    /// A cluster had to be asked, and gave no answer.
+    #[error("{what}")]
+    Cluster {
+        /// What it did not give, and why.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
     /// The journal failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -48,7 +64,10 @@ impl AppError {
     /// Whether the input was refused (as against: we failed).
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::BadParameter { .. } | Self::NotFound { .. } | Self::CursorGone { .. } | Self::TooMany { .. } => true,
+            Self::BadParameter { .. } | Self::NotFound { .. } | Self::CursorGone { .. } | Self::TooMany { .. } | Self::Forbidden { .. } => {
+                true
+            }
+            Self::Cluster { .. } => false,
             Self::Store(error) => matches!(error, StoreError::NoJournal { .. } | StoreError::Newer { .. } | StoreError::Gone { .. }),
         }
     }
@@ -62,7 +81,9 @@ impl AppError {
     pub fn hint(&self) -> String {
         match self {
             Self::BadParameter { allowed, .. } => allowed.clone(),
-            Self::NotFound { hint, .. } | Self::TooMany { hint, .. } => hint.clone(),
+            Self::NotFound { hint, .. } | Self::TooMany { hint, .. } | Self::Forbidden { hint, .. } | Self::Cluster { hint, .. } => {
+                hint.clone()
+            }
             Self::CursorGone { oldest: Some(oldest) } => format!("start again from the oldest cursor, {oldest}"),
             Self::CursorGone { oldest: None } => "start again without a cursor".to_owned(),
             Self::Store(error) => store_hint(error),

@@ -16,6 +16,7 @@ pub mod manifests;
 mod moment;
 pub mod monitors;
 pub mod playground;
+pub mod pod_logs;
 pub mod questions;
 mod reading;
 pub mod scenario;

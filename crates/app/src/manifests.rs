@@ -40,6 +40,18 @@ pub struct ManifestOptions {
     pub callers: Callers,
     /// Whether Events are written on the objects that incidents are about.
     pub events: EventAccess,
+    /// Whether logs of containers may be read.
+    pub logs: LogAccess,
+}
+
+/// Whether logs of containers may be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogAccess {
+    /// No log at all.
+    #[default]
+    None,
+    /// When somebody asks who may read it.
+    Asked,
 }
 
 /// Who may ask besides those with the token.
@@ -82,7 +94,7 @@ const KEY_VOLUME: &str = include_str!("manifests/templates/key-volume.yaml");
 pub fn render(options: &ManifestOptions) -> String {
     let namespace = options.creates_namespace.then_some(NAMESPACE);
     let tokens = options.token.as_ref().map(|_| TOKENS);
-    let role = recording::cluster_role(&options.secrets, options.callers, options.events);
+    let role = recording::cluster_role(options);
     let templates = [namespace, Some(ACCOUNT), Some(role.as_str()), Some(CONFIG), tokens, Some(WORKLOAD)];
     let texts: Vec<String> = templates.into_iter().flatten().map(|template| fill(template, options)).collect();
     texts.join("---\n")

@@ -55,6 +55,7 @@ pub fn application_over_files(questions: Questions, otherwise: Arc<dyn Clock>, e
         watermark,
         watching: None,
         monitors,
+        logs: None,
         max_query_limit: MAX_PAGE_LIMIT,
     })
 }

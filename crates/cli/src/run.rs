@@ -14,8 +14,9 @@ use crate::surroundings::{Surroundings, stderr_is_terminal, stdout_columns};
 use crate::terminal::paint::{ColorChoice, Paint};
 use crate::verbs;
 
-/// Threads for what may block: the questions at once, and as many for the rest. Each keeps a codec's tables and a heap of its own.
-const MAX_BLOCKING_THREADS: usize = 16;
+/// Threads for what may block: the questions at once, followers between them, and the recorder's own reads. Each keeps a codec's tables and a heap
+/// of its own while it lives.
+const MAX_BLOCKING_THREADS: usize = 32;
 
 /// What a verb needs besides its flags.
 pub(crate) struct Context<'a, 'b> {

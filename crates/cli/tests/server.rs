@@ -53,6 +53,7 @@ impl Server {
                     watermark,
                     watching: None,
                     monitors,
+                    logs: None,
                     max_query_limit: 1_000,
                 });
                 let bound = BoundServer::bind(app, "127.0.0.1:0".parse().unwrap(), None, token).unwrap();

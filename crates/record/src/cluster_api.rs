@@ -99,7 +99,13 @@ impl ClusterApi {
     /// Sends a GET and waits for the head of a good answer.
     pub(crate) async fn open(&self, path: &str, accept: &str) -> Result<ByteStream, ApiError> {
         let request = http::Request::get(path).header(http::header::ACCEPT, accept).body(kube::client::Body::empty());
-        self.exchange(request).await
+        self.exchange(request, Some(RESPONSE_LIMIT)).await
+    }
+
+    /// The same for an answer whose head comes with its first bytes, which may be never: waits without limit.
+    pub(crate) async fn open_patiently(&self, path: &str, accept: &str) -> Result<ByteStream, ApiError> {
+        let request = http::Request::get(path).header(http::header::ACCEPT, accept).body(kube::client::Body::empty());
+        self.exchange(request, None).await
     }
 
     /// Applies an object on the server's side and waits until it is there.
@@ -109,7 +115,7 @@ impl ClusterApi {
             .header(http::header::CONTENT_TYPE, "application/apply-patch+yaml")
             .body(kube::client::Body::from(body));
         // The head says all: what comes after it is the object that we know.
-        self.exchange(request).await.map(drop)
+        self.exchange(request, Some(RESPONSE_LIMIT)).await.map(drop)
     }
 
     /// Sends a JSON object to be created and gives the answer of at most `limit` bytes.
@@ -118,15 +124,23 @@ impl ClusterApi {
             .header(http::header::ACCEPT, JSON)
             .header(http::header::CONTENT_TYPE, JSON)
             .body(kube::client::Body::from(object.into_bytes()));
-        self.exchange(request).await?.collect(limit).await
+        self.exchange(request, Some(RESPONSE_LIMIT)).await?.collect(limit).await
     }
 
-    async fn exchange(&self, request: Result<http::Request<kube::client::Body>, http::Error>) -> Result<ByteStream, ApiError> {
+    async fn exchange(
+        &self,
+        request: Result<http::Request<kube::client::Body>, http::Error>,
+        limit: Option<Duration>,
+    ) -> Result<ByteStream, ApiError> {
         let request = request.map_err(|error| ApiError::Transport(error.to_string()))?;
-        let answer = tokio::time::timeout(RESPONSE_LIMIT, self.client.send(request))
-            .await
-            .map_err(|_| ApiError::Transport(format!("no answer within {} s", RESPONSE_LIMIT.as_secs())))?
-            .map_err(|error| ApiError::Transport(chain(&error)))?;
+        let sent = self.client.send(request);
+        let answer = match limit {
+            Some(limit) => tokio::time::timeout(limit, sent)
+                .await
+                .map_err(|_| ApiError::Transport(format!("no answer within {} s", limit.as_secs())))?,
+            None => sent.await,
+        };
+        let answer = answer.map_err(|error| ApiError::Transport(chain(&error)))?;
         let (head, body) = answer.into_parts();
         let mut stream = ByteStream { body };
         if head.status.is_success() {
@@ -237,6 +251,31 @@ fn base(of: &ResourceType) -> String {
 /// The request that applies an Event as `manager`, which takes over what somebody else wrote into it.
 pub(crate) fn event_path(namespace: &str, name: &str, manager: &str) -> String {
     format!("/api/v1/namespaces/{}/events/{}?fieldManager={}&force=true", encode(namespace), encode(name), encode(manager))
+}
+
+/// The request for a log.
+pub(crate) struct LogPath<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) pod: &'a str,
+    pub(crate) container: Option<&'a str>,
+    pub(crate) tail_lines: u64,
+    pub(crate) since_seconds: Option<u64>,
+    pub(crate) previous: bool,
+    pub(crate) follow: bool,
+}
+
+impl std::fmt::Display for LogPath<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "/api/v1/namespaces/{}/pods/{}/log?tailLines={}", encode(self.namespace), encode(self.pod), self.tail_lines)?;
+        if let Some(container) = self.container {
+            write!(f, "&container={}", encode(container))?;
+        }
+        if let Some(seconds) = self.since_seconds {
+            write!(f, "&sinceSeconds={seconds}")?;
+        }
+        f.write_str(if self.previous { "&previous=true" } else { "" })?;
+        f.write_str(if self.follow { "&follow=true" } else { "" })
+    }
 }
 
 /// The request for a page of a list.

@@ -1,6 +1,6 @@
 //! Watches a cluster and appends its changes to the journal.
 //!
-//! The brains are pure: `json`, `cutter`, `envelope`, `redact`, `noise`, `known`, `watch_state`, `selection`, `discovery` take text and
+//! The brains are pure: `json`, `cutter`, `envelope`, `redact`, `noise`, `known`, `watch_state`, `selection`, `discovery`, `log_words` take text and
 //! give text, with no await, clock or client. The hands are few.
 
 mod json;
@@ -41,6 +41,8 @@ mod cluster_api;
 mod event_writer;
 mod identity;
 mod ledger;
+mod log_words;
+mod pod_log;
 mod scope_watch;
 
 mod cluster;
@@ -65,6 +67,7 @@ pub use json::{JsonError, MAX_DEPTH};
 pub use lag::LagHistogram;
 pub use look::{Look, LookError, LookProgress, Looked, TypeName, look};
 pub use noise::{NoisePath, NoisePathError, NoisePolicy, NoiseRule};
+pub use pod_log::{LogFollower, LogQuestion, LogReader, LogRefusal, LogTail};
 pub use recorder::{Recorder, RecorderHandle, RecorderInputs};
 pub use redact::{RedactionSettings, Redactor};
 pub use redaction_key::{KEY_BYTES, KeyOrigin, RedactionKey};

@@ -105,7 +105,7 @@ impl BoundServer {
     /// When the TLS files cannot be used or the listener fails.
     pub async fn serve(self) -> Result<(), ServeError> {
         let exposure = if self.address.ip().is_loopback() { Exposure::Loopback } else { Exposure::Network };
-        let mut routes = router(self.app, ServeOptions { exposure, shutdown: self.shutdown.clone() });
+        let mut routes = router(self.app, ServeOptions::new(exposure, self.shutdown.clone()));
         if self.tls.is_some() {
             routes = routes.layer(axum::Extension(OverTls));
         }

@@ -6,6 +6,7 @@ use proreus_app::Application;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::Gates;
+use crate::mcp::AgentProfile;
 use crate::metrics::Metrics;
 
 /// Who may reach the server at all.
@@ -25,6 +26,15 @@ pub struct ServeOptions {
     pub exposure: Exposure,
     /// Ends streams, and the server.
     pub shutdown: CancellationToken,
+    /// What agents are offered besides.
+    pub profile: Option<Arc<dyn AgentProfile>>,
+}
+
+impl ServeOptions {
+    /// With nothing besides.
+    pub fn new(exposure: Exposure, shutdown: CancellationToken) -> Self {
+        Self { exposure, shutdown, profile: None }
+    }
 }
 
 /// What every handler reaches.

@@ -66,7 +66,7 @@ async fn the_streams_answers_are_as_the_document_says() {
     // A server that is about to end greets and then ends each stream, so that every answer has an end.
     let ended = CancellationToken::new();
     ended.cancel();
-    let ending = router(shop.app.clone(), ServeOptions { exposure: Exposure::Loopback, shutdown: ended });
+    let ending = router(shop.app.clone(), ServeOptions::new(Exposure::Loopback, ended));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let shutdown = shop.shutdown.clone();

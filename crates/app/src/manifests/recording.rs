@@ -4,7 +4,7 @@
 //! (`nodes/proxy`) and the pods (`pods/exec` by websocket), so it is given for one namespace, by its name, and for the definitions of
 //! custom types.
 
-use super::{Callers, DnsName, ManifestOptions};
+use super::{Callers, DnsName, LogAccess, ManifestOptions};
 
 /// Whether changes of Secrets are recorded. Their values never are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,19 +71,25 @@ const ROLE: &str = include_str!("templates/role.yaml");
 const EVERYTHING: &str = include_str!("templates/rules-everything.yaml");
 const WITHOUT_SECRETS: &str = include_str!("templates/rules-without-secrets.yaml");
 
+const LOGS: &str = include_str!("templates/rules-logs.yaml");
 const REVIEWS: &str = include_str!("templates/rules-reviews.yaml");
 
 /// The ClusterRole as a template of its own, with the rules in place.
-pub(super) fn cluster_role(secrets: &SecretAccess, callers: Callers, events: EventAccess) -> String {
-    let reviews = match callers {
+pub(super) fn cluster_role(options: &ManifestOptions) -> String {
+    let reviews = match options.callers {
         Callers::TokenOnly => "",
         Callers::KubernetesIdentities => REVIEWS,
     };
-    let written = match events {
+    let written = match options.events {
         EventAccess::None => "",
         EventAccess::Written => EVENTS,
     };
-    ROLE.replace("${recorded}", &recorded(secrets)).replace("${reviews}", reviews).replace("${events}", written)
+    let logs = match options.logs {
+        LogAccess::None => "",
+        LogAccess::Asked => LOGS,
+    };
+    let role = ROLE.replace("${recorded}", &recorded(&options.secrets)).replace("${reviews}", reviews);
+    role.replace("${events}", written).replace("${logs}", logs)
 }
 
 /// The lines of the configuration that switch Events on; empty when they are off.

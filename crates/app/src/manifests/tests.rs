@@ -24,6 +24,7 @@ fn options() -> ManifestOptions {
         secrets: SecretAccess::Recorded,
         callers: Callers::TokenOnly,
         events: EventAccess::None,
+        logs: LogAccess::None,
     }
 }
 
@@ -233,4 +234,16 @@ fn shows_the_token_in_its_secret_only() {
     let token = BearerToken::from_bytes([0x5a; 32]);
     let showing: Vec<Value> = documents(&options()).into_iter().filter(|document| document.to_string().contains(token.reveal())).collect();
     assert_eq!(kinds(&showing), ["Secret"]);
+}
+
+#[test]
+fn asks_for_logs_and_nothing_else_when_they_are_switched_on() {
+    let rules = |options: &ManifestOptions| {
+        let documents = documents(options);
+        document(&documents, "ClusterRole")["rules"].as_array().expect("rules").clone()
+    };
+    let on = ManifestOptions { logs: LogAccess::Asked, ..options() };
+    let more: Vec<Value> = rules(&on).into_iter().filter(|rule| !rules(&options()).contains(rule)).collect();
+    assert_eq!(more, [serde_json::json!({ "apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"] })]);
+    assert_eq!(rules(&on).len(), rules(&options()).len() + 1);
 }

@@ -26,6 +26,7 @@ use crate::application::Application;
 use crate::config::{ConfigError, Settings};
 use crate::emission::Emission;
 use crate::monitors::{MonitorInputs, Monitors, Passing};
+use crate::pod_logs::PodLogs;
 use crate::questions::Questions;
 use crate::watching::{WatchSettings, Watching};
 
@@ -166,6 +167,7 @@ impl Service {
         let wanted = recorder_settings(&settings.record, &recorder)?;
         let as_trait: Arc<dyn Journal> = journal.clone();
         let writable = clusters.clone();
+        let logs = PodLogs::new(&clusters);
         let handle =
             Recorder::start(RecorderInputs { journal: as_trait.clone(), clock: clock.clone(), redactor, clusters, settings: wanted })
                 .await?;
@@ -199,6 +201,7 @@ impl Service {
             watermark: watermark.clone(),
             watching: Some(watching.clone()),
             monitors: monitors.clone(),
+            logs: Some(logs),
             max_query_limit: settings.max_query_limit,
         });
         let monitoring = tokio::spawn(monitors.follow(watermark, ending.clone()));

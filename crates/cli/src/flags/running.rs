@@ -151,6 +151,9 @@ pub(crate) struct ManifestsFlags {
     /// Write Events on the objects that incidents are about, and give the permission for that
     #[arg(long)]
     pub(crate) emit_events: bool,
+    /// Give the permission to read logs of containers, for agents whose caller may read them too
+    #[arg(long)]
+    pub(crate) pod_logs: bool,
     /// Secret whose key `redaction.key` holds 32 bytes, to go on with after a restore [default: a key made in the volume]
     #[arg(long, value_name = "SECRET")]
     pub(crate) redaction_key_secret: Option<String>,

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use proreus_app::manifests::{BearerToken, Callers, EventAccess, ManifestOptions, OptionError, SecretAccess, render};
+use proreus_app::manifests::{BearerToken, Callers, EventAccess, LogAccess, ManifestOptions, OptionError, SecretAccess, render};
 
 use rand::TryRng as _;
 
@@ -28,6 +28,7 @@ pub(crate) fn run(flags: &ManifestsFlags, context: &mut Context<'_, '_>) -> Resu
         secrets: if flags.without_secrets { SecretAccess::Excluded { custom_groups } } else { SecretAccess::Recorded },
         callers: if flags.kubernetes_identities { Callers::KubernetesIdentities } else { Callers::TokenOnly },
         events: if flags.emit_events { EventAccess::Written } else { EventAccess::None },
+        logs: if flags.pod_logs { LogAccess::Asked } else { LogAccess::None },
     };
     if let Some(problem) = options.bound_beyond_volume() {
         let hint = format!("give at most the size of the volume, {}, and leave room for the day that is rewritten", options.storage);

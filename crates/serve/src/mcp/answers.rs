@@ -152,7 +152,7 @@ fn summary_first(body: &Value) -> String {
 }
 
 /// Characters of a value when it goes out as structure and, quoted, as text.
-fn cost(value: &Value) -> usize {
+pub(crate) fn cost(value: &Value) -> usize {
     let plain = value.to_string();
     let quoted = plain.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
     plain.len() * 2 + quoted + 2

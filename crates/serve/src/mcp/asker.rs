@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
+use proreus_app::access::Caller;
 use proreus_app::{AppError, Application};
 use proreus_model::Access;
 use serde_json::{Value, json};
@@ -79,6 +80,19 @@ impl Asker {
     ) -> Result<T, Refusal> {
         let access = self.access.clone();
         Ok(ask(&self.shared, move |app| question(app, &access)).await?)
+    }
+
+    /// Who asks, in their own right; whoever started us may do what we may.
+    pub(crate) fn caller(&self) -> Caller {
+        match &self.let_in {
+            Some(let_in) => let_in.caller.clone(),
+            // What may be read was decided above, so that no door means no access here too.
+            None => {
+                let mut caller = Caller::trusted(self.client.clone());
+                caller.access = self.access.clone();
+                caller
+            }
+        }
     }
 
     /// A place among those who wait for what is recorded next; REST's streams are counted with them.

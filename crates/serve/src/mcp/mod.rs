@@ -8,6 +8,7 @@ mod answers;
 mod asker;
 mod completion;
 mod http;
+mod profile;
 mod prompts;
 mod protocol;
 mod reference;
@@ -30,6 +31,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use http::{PATH, route};
+pub use profile::{AgentProfile, Telling};
 pub use reference::reference;
 pub use stdio::{LineWriter, Lines};
 
@@ -47,7 +49,7 @@ where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     let metrics = Arc::new(Metrics::new(&app));
-    let options = ServeOptions { exposure: Exposure::Loopback, shutdown };
+    let options = ServeOptions::new(Exposure::Loopback, shutdown);
     let shared = Arc::new(Shared { app, metrics, gates: Gates::new(), options });
     stdio::serve(shared, input, output).await
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::asker::{Asker, Reach};
+use super::profile::{AgentProfile, Telling};
 use super::refusal::Refusal;
 use super::rpc::{
     Era, INTERNAL_ERROR, INVALID_PARAMS, JsonObject, META_CAPABILITIES, META_SERVER, META_SUBSCRIPTION, META_VERSION, METHOD_NOT_FOUND,
@@ -110,18 +111,27 @@ impl Call {
             (Era::Older, "initialize") => Ok(initialized(params)),
             (Era::Older, "ping") => Ok(json!({})),
             (Era::Newer, "server/discover") => Ok(discovered()),
-            (_, "tools/list") => Ok(json!({"tools": tools::listed()})),
+            (_, "tools/list") => Ok(json!({"tools": self.with_profile(tools::listed().to_vec(), |profile| profile.tools())})),
             (_, "tools/call") => self.call_tool(params).await,
-            (_, "resources/list") => Ok(json!({"resources": resources::list(&self.asker).await.map_err(Refusal::into_error)?})),
-            (_, "resources/templates/list") => Ok(json!({"resourceTemplates": resources::templates()})),
+            (_, "resources/list") => {
+                let listed = resources::list(&self.asker).await.map_err(Refusal::into_error)?;
+                Ok(json!({"resources": self.with_profile(listed, |profile| profile.resources())}))
+            }
+            (_, "resources/templates/list") => {
+                Ok(json!({"resourceTemplates": self.with_profile(resources::templates(), |profile| profile.templates())}))
+            }
             (_, "resources/read") => {
                 let uri = text(params, "uri")?;
+                if let Some(read) = self.profile().and_then(|profile| profile.read(uri)) {
+                    return Ok(read);
+                }
                 resources::read(&self.asker, uri).await.map_err(|refusal| about(refusal.into_error(), uri))
             }
-            (_, "prompts/list") => Ok(json!({"prompts": prompts::list()})),
+            (_, "prompts/list") => Ok(json!({"prompts": self.with_profile(prompts::list(), |profile| profile.prompts())})),
             (_, "prompts/get") => {
-                let given = params.get("arguments").and_then(Value::as_object);
-                prompts::get(text(params, "name")?, given).map_err(Refusal::into_error)
+                let (name, given) = (text(params, "name")?, params.get("arguments").and_then(Value::as_object));
+                let besides = self.profile().and_then(|profile| profile.prompt(name, given));
+                besides.map_or_else(|| prompts::get(name, given).map_err(Refusal::into_error), Ok)
             }
             (_, "completion/complete") => completion::complete(&self.asker, params).await.map_err(Refusal::into_error),
             (Era::Older, "resources/subscribe") => self.subscribe(text(params, "uri")?).await,
@@ -137,9 +147,24 @@ impl Call {
         }
     }
 
+    fn profile(&self) -> Option<&dyn AgentProfile> {
+        self.asker.shared.options.profile.as_deref()
+    }
+
+    /// Our own, and behind them what is offered besides.
+    fn with_profile(&self, mut own: Vec<Value>, besides: impl Fn(&dyn AgentProfile) -> Vec<Value>) -> Vec<Value> {
+        own.extend(self.profile().map(besides).into_iter().flatten());
+        own
+    }
+
     async fn call_tool(&self, params: &JsonObject) -> Result<Value, RpcError> {
         let name = text(params, "name")?;
         let Some(entry) = tools::named(name) else {
+            if let Some(profile) = self.profile()
+                && let Some(result) = profile.call(name, Telling(&self.asker)).await
+            {
+                return Ok(result);
+            }
             let why = tools::absent(name).unwrap_or_else(|| format!("Unknown tool: {name}. hint: tools/list names those there are"));
             return Err(RpcError::new(INVALID_PARAMS, why));
         };

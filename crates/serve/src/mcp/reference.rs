@@ -56,7 +56,7 @@ notification for 30 s is let go and its place freed.
 
 The k0rdent server's tools that write are answered with an error that says so: `serviceTemplates.install_from_catalog`, `serviceTemplates.delete`,
 `clusterDeployments.delete`, `clusterDeployments.services.apply`, `clusterDeployments.services.remove`, `provider.{aws,azure,gcp}.clusterDeployments.deploy`. Its catalogue
-(`k0rdent.catalog.serviceTemplates.list`) asks the internet and is absent too. Container logs (`podLogs.get`, `k0rdent://podlogs/…`) are not recorded: they say that they need a live cluster.
+(`k0rdent.catalog.serviceTemplates.list`) asks the internet and is absent too. Container logs (`podLogs.get`, `k0rdent://podlogs/…`) are not recorded: they are read from the cluster when asked for, so a data directory alone has none.
 The protocol's tasks, sampling, elicitation, roots and logging are not offered.
 
 ";

@@ -37,9 +37,7 @@ impl Refusal {
     pub(crate) fn no_logs(reach: Reach) -> Self {
         let why = match reach {
             Reach::Directory => "a pod's log needs a live cluster, and here a journal's files answer alone",
-            Reach::Server => {
-                "a pod's log needs a live cluster, and this server reads of its clusters only what it records, which logs are not"
-            }
+            Reach::Server => "a pod's log needs a live cluster, and this server watches none",
         };
         let text =
             format!("{why}. hint: read it with kubectl logs; what the pod's status and Events say is answered by doctor and history");

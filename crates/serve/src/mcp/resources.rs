@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::answers::Answer;
 use super::asker::Asker;
 use super::refusal::Refusal;
-use super::tools::{events_of, progress_log, to_json};
+use super::tools::{events_of, log_tail, progress_log, to_json};
 use super::uri::Address;
 
 /// Media type of every resource.
@@ -43,7 +43,8 @@ pub(crate) const TEMPLATES: [(&str, &str, &str); 10] = [
     (
         "k0rdent://podlogs/{namespace}/{pod}/{container}",
         "k0rdent.podlogs",
-        "The log of a container. Logs are not recorded: they need a live cluster, and this says so where there is none.",
+        "The last lines of a container's log, read from the cluster now. Subscribe to be told what follows as _meta.delta. Logs are not recorded: without a live \
+         cluster this says so.",
     ),
     ("proreus://podlogs/{namespace}/{pod}/{container}", "proreus.podlogs", "The same by proreus' own scheme."),
     ("audit://events/{namespace}", "Namespace events", "Changes in a namespace within the last 24 hours, in the older service's words."),
@@ -86,7 +87,7 @@ pub(crate) async fn read(asker: &Asker, uri: &str) -> Result<Value, Refusal> {
     let answer = match Address::read(uri)? {
         Address::Monitor { name, after, .. } => progress_log(asker, name, after).await?,
         Address::Events { namespace } => events(asker, namespace).await?,
-        Address::PodLogs { .. } => return Err(Refusal::no_logs(asker.reach)),
+        Address::PodLogs(wanted) => log_tail(asker, &wanted).await?,
         Address::AuditEvents { namespace, resource } => {
             let selection =
                 Selection { namespaces: vec![namespace.clone()], resources: resource.iter().cloned().collect(), ..Selection::default() };

@@ -8,9 +8,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proreus_api::{Change, MonitorUpdate};
+use proreus_app::access::Caller;
 use proreus_app::monitors::{ClientKey, MAX_TIMEOUT, Slot, SubscribeOptions, Subscription};
+use proreus_app::pod_logs::{LogFollower, WantedLog};
 use proreus_app::questions::{ChangeView, ChangesQuestion, Selection, parse_body};
-use proreus_model::{Access, Verb};
+use proreus_model::Verb;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +21,7 @@ use super::asker::Asker;
 use super::protocol::Outlet;
 use super::refusal::Refusal;
 use super::rpc::{META_SUBSCRIPTION, notification};
-use super::tools::{event_json, to_json};
+use super::tools::{event_json, log_place, portions, to_json};
 use super::uri::Address;
 use crate::limits::{Place, STREAM_HEARTBEAT, STREAM_PORTION, STREAM_RECHECK};
 
@@ -35,6 +37,19 @@ pub(crate) enum Feed {
     Monitor(Box<Subscription>),
     /// The Events of a namespace.
     Events(Box<Events>),
+    /// What is written to a log.
+    Logs(Box<Logs>),
+    /// Something of a profile, of which nothing is told.
+    Silent,
+}
+
+/// A follower of a log.
+pub(crate) struct Logs {
+    follower: LogFollower,
+    wanted: WantedLog,
+    waiting: VecDeque<Vec<String>>,
+    deadline: Instant,
+    _place: (Slot, Place),
 }
 
 /// A follower of Events.
@@ -49,6 +64,9 @@ pub(crate) struct Events {
 impl Feed {
     /// Opens what an address leads to.
     pub(crate) async fn open(asker: &Asker, uri: &str) -> Result<Self, Refusal> {
+        if asker.shared.options.profile.as_ref().is_some_and(|profile| profile.is_watched(uri)) {
+            return Ok(Self::Silent);
+        }
         match Address::read(uri)? {
             Address::Monitor { name, timeout, waits, after } => {
                 let (monitors, client) = (Arc::clone(&asker.shared.app.monitors), ClientKey(asker.client.clone()));
@@ -57,7 +75,7 @@ impl Feed {
                 Ok(Self::Monitor(Box::new(subscription)))
             }
             Address::Events { namespace } => Events::open(asker, namespace).await.map(|events| Self::Events(Box::new(events))),
-            Address::PodLogs { .. } => Err(Refusal::no_logs(asker.reach)),
+            Address::PodLogs(wanted) => Logs::open(asker, wanted).await.map(|logs| Self::Logs(Box::new(logs))),
             Address::AuditEvents { .. } | Address::AuditChanges { .. } | Address::AuditNode { .. } => Err(Refusal::argument(
                 format!("`{uri}` can be read and not subscribed to"),
                 "subscribe to k0rdent://events/NAMESPACE, or call the tool watch_changes",
@@ -74,13 +92,62 @@ impl Feed {
                 Some(Delta { value: to_json(&MonitorUpdate::from(notice)), is_last })
             }
             Self::Events(events) => events.next().await,
+            Self::Logs(logs) => logs.next().await,
+            Self::Silent => std::future::pending().await,
         }
     }
 
-    fn set_access(&mut self, access: Access) {
+    /// Goes on with what the caller may read now; where that is nothing of this any more, its last word.
+    async fn readmit(&mut self, asker: &Asker, caller: &Caller) -> Option<Value> {
         match self {
-            Self::Monitor(subscription) => subscription.set_access(access),
-            Self::Events(events) => events.asker.access = access,
+            Self::Monitor(subscription) => subscription.set_access(caller.access.clone()),
+            Self::Events(events) => events.asker.access = caller.access.clone(),
+            Self::Logs(logs) => return logs.readmit(asker, caller).await.err().map(|refusal| ended(&refusal.into_error().message)),
+            Self::Silent => {}
+        }
+        None
+    }
+}
+
+/// The last thing that is told of a log.
+fn ended(why: &str) -> Value {
+    json!({"lines": [], "end": why})
+}
+
+impl Logs {
+    async fn open(asker: &Asker, wanted: WantedLog) -> Result<Self, Refusal> {
+        let of = log_place(asker, &wanted).await?;
+        let (client, stream) = (ClientKey(asker.client.clone()), asker.stream()?);
+        let slot = asker.ask(move |app, _| app.monitors.place(&client)).await?;
+        let follower = asker.shared.app.follow_log(&of, &wanted.log).await?;
+        Ok(Self { follower, wanted, waiting: VecDeque::new(), deadline: Instant::now() + MAX_TIMEOUT, _place: (slot, stream) })
+    }
+
+    /// Whether the caller may still read the pod and its log.
+    async fn readmit(&self, asker: &Asker, caller: &Caller) -> Result<(), Refusal> {
+        let (wanted, access) = (self.wanted.clone(), caller.access.clone());
+        let place = asker.ask(move |app, _| app.log_place(&wanted, &access)).await?;
+        Ok(asker.shared.app.admit_to_log(&place, caller).await?)
+    }
+
+    async fn next(&mut self) -> Option<Delta> {
+        loop {
+            if Instant::now() >= self.deadline {
+                return Some(Delta { value: ended("the subscription's time is over; subscribe again to go on"), is_last: true });
+            }
+            if let Some(lines) = self.waiting.pop_front() {
+                return Some(Delta { value: json!({"lines": lines}), is_last: false });
+            }
+            let end = match tokio::time::timeout_at(self.deadline, self.follower.next()).await {
+                Ok(Ok(Some(lines))) => {
+                    self.waiting = portions(lines).into();
+                    continue;
+                }
+                Err(_) => continue,
+                Ok(Ok(None)) => ended("the log has ended: its container ended, or its node closed it"),
+                Ok(Err(refusal)) => ended(&refusal.to_string()),
+            };
+            return Some(Delta { value: end, is_last: true });
         }
     }
 }
@@ -160,8 +227,10 @@ pub(crate) async fn run(mut feed: Feed, outlet: &Outlet, uri: &str, listen: Opti
                 if let_in.recheck(&asker.shared).await.is_err() {
                     return;
                 }
-                feed.set_access(let_in.caller.access.clone());
-                continue;
+                match feed.readmit(asker, &let_in.caller).await {
+                    None => continue,
+                    Some(value) => Some(Delta { value, is_last: true }),
+                }
             }
             delta = feed.next() => delta,
         };

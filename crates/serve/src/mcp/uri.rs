@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use proreus_app::monitors::{MonitorCursor, MonitorName};
+use proreus_app::pod_logs::{DEFAULT_LOG_LINES, LogQuestion, WantedLog};
 
 use super::refusal::Refusal;
 
@@ -33,14 +34,7 @@ pub(crate) enum Address {
         namespace: String,
     },
     /// The log of a container.
-    PodLogs {
-        /// Namespace of the pod.
-        namespace: String,
-        /// The pod.
-        pod: String,
-        /// Its container.
-        container: String,
-    },
+    PodLogs(WantedLog),
     /// Changes in a namespace, as the older service gave them.
     AuditEvents {
         /// Which.
@@ -93,10 +87,15 @@ impl Address {
         match (host, names) {
             ("cluster-monitor", [namespace, name]) => monitor(namespace, name, query),
             ("events", [namespace]) => no_query(uri, query).map(|()| Self::Events { namespace: (*namespace).to_owned() }),
-            ("podlogs", [namespace, pod, container]) => no_query(uri, query).map(|()| Self::PodLogs {
-                namespace: (*namespace).to_owned(),
-                pod: (*pod).to_owned(),
-                container: (*container).to_owned(),
+            ("podlogs", [namespace, pod, container]) => cluster_of(uri, query).map(|cluster| {
+                let log = LogQuestion {
+                    namespace: (*namespace).to_owned(),
+                    pod: (*pod).to_owned(),
+                    container: Some((*container).to_owned()),
+                    tail_lines: DEFAULT_LOG_LINES,
+                    ..LogQuestion::default()
+                };
+                Self::PodLogs(WantedLog { cluster, log })
             }),
             ("cluster-monitor" | "events" | "podlogs", _) => Err(refused(format!("`{uri}` has too few or too many names"), FORMS)),
             _ => Err(refused(format!("no subscription handler registered for `{host}`"), FORMS)),
@@ -142,6 +141,18 @@ fn no_query(uri: &str, query: &str) -> Result<(), Refusal> {
     } else {
         Err(refused(format!("`{uri}` carries `?{query}`"), "this resource takes nothing behind a question mark"))
     }
+}
+
+/// The one thing that the address of a log may carry.
+fn cluster_of(uri: &str, query: &str) -> Result<Option<String>, Refusal> {
+    let mut cluster = None;
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        if key != "cluster" {
+            return Err(refused(format!("`{uri}` carries `{key}`"), "this resource takes cluster alone behind a question mark"));
+        }
+        cluster = Some(value.into_owned()).filter(|word| !word.is_empty());
+    }
+    Ok(cluster)
 }
 
 fn check_name(uri: &str, name: &str) -> Result<(), Refusal> {
@@ -210,7 +221,8 @@ mod tests {
     #[test]
     fn reads_the_other_resources() {
         assert_eq!(read("k0rdent://events/shop"), Ok(Address::Events { namespace: "shop".to_owned() }));
-        assert!(matches!(read("proreus://podlogs/shop/web-1/web"), Ok(Address::PodLogs { .. })));
+        let Ok(Address::PodLogs(wanted)) = read("proreus://podlogs/shop/web-1/web?cluster=eu") else { panic!("no log") };
+        assert_eq!((wanted.cluster.as_deref(), wanted.log.container.as_deref()), (Some("eu"), Some("web")));
         assert!(matches!(read("audit://events/shop/pods"), Ok(Address::AuditEvents { resource: Some(_), .. })));
         assert_eq!(read("audit://changes/7d"), Ok(Address::AuditChanges { range: 7 * DAY }));
         assert!(matches!(read("audit://node-events/worker-1"), Ok(Address::AuditNode { .. })));
@@ -232,6 +244,7 @@ mod tests {
             ("k0rdent://cluster-monitor/a/b?until=1", "`until` is not known"),
             ("k0rdent://cluster-monitor/a/b?cursor=x", "`cursor` is `x`"),
             ("k0rdent://events/a?x=1", "carries `?x=1`"),
+            ("k0rdent://podlogs/a/b/c?tail=1", "carries `tail`"),
             ("audit://changes/2h", "`2h` is no range"),
         ] {
             let found = read(uri).expect_err(uri);

@@ -143,10 +143,11 @@ impl Shop {
             watermark,
             watching: None,
             monitors,
+            logs: None,
             max_query_limit: setup.max_query_limit,
         });
         let shutdown = CancellationToken::new();
-        let router = router(app.clone(), ServeOptions { exposure: setup.exposure, shutdown: shutdown.clone() });
+        let router = router(app.clone(), ServeOptions::new(setup.exposure, shutdown.clone()));
         Self { journal, app, router, shutdown, epoch, moved, second: Mutex::new(0) }
     }
 

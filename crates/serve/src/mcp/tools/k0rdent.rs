@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::Entry;
 use super::history::to_json;
+use super::{Entry, logs};
 use crate::mcp::answers::{Answer, clipped};
 use crate::mcp::asker::Asker;
 use crate::mcp::refusal::{Refusal, read};
@@ -118,10 +118,10 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "k0rdent.mgmt.podLogs.get",
         title: "k0rdent: pod logs",
-        description: "The log of a pod's container. Logs are not recorded: they need a live cluster, and this says so where there is none.",
-        input: schema::of::<LogArguments>,
+        description: "The last lines of a container's log, read from the cluster now, oldest first; what looks like a secret is hidden. Logs are not recorded: without a live cluster this says so.",
+        input: schema::of::<logs::LogArguments>,
         output: schema::one_object,
-        run: |asker, arguments| logs(asker, arguments).boxed(),
+        run: |asker, arguments| logs::tool(asker, arguments).boxed(),
     },
     listing!(
         "k0rdent.mgmt.serviceTemplates.list",
@@ -396,32 +396,6 @@ pub(crate) fn event_json(event: &Value) -> Value {
         "lastSeen": of(&["/series/lastObservedTime", "/lastTimestamp", "/deprecatedLastTimestamp", "/eventTime", "/firstTimestamp", "/metadata/creationTimestamp"]),
         "source": of(&["/reportingController", "/source/component", "/reportingComponent"]),
     })
-}
-
-/// Which log.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[allow(dead_code, reason = "the arguments are read to be checked; what they ask for needs a live cluster")]
-struct LogArguments {
-    /// Namespace.
-    namespace: String,
-    /// Pod.
-    pod: String,
-    /// Container, where the pod has several.
-    container: Option<String>,
-    /// Last lines at most.
-    tail_lines: Option<u64>,
-    /// Not older than this many seconds.
-    since_seconds: Option<u64>,
-    /// Of the container before the last restart.
-    previous: Option<bool>,
-    /// Whether to say which resource to subscribe to for what follows.
-    follow: Option<bool>,
-}
-
-async fn logs(asker: Asker, arguments: JsonObject) -> Result<Answer, Refusal> {
-    let _: LogArguments = read(arguments)?;
-    Err(Refusal::no_logs(asker.reach))
 }
 
 /// Which ClusterDeployment.

@@ -7,6 +7,7 @@ mod before;
 mod history;
 mod judging;
 mod k0rdent;
+mod logs;
 mod monitors;
 
 use std::sync::LazyLock;
@@ -23,6 +24,7 @@ pub(crate) use history::to_json;
 #[cfg(test)]
 pub(crate) use k0rdent::absent_names;
 pub(crate) use k0rdent::{absent, event_json, events_of};
+pub(crate) use logs::{log_place, portions, tail as log_tail};
 pub(crate) use monitors::{cursor as monitor_cursor, progress_log};
 
 /// An answer under way.
