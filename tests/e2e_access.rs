@@ -16,6 +16,10 @@ use serde_json::{Value, json};
 const CANARY: &str = "kx7qw";
 /// As long as the canary, and in no name at all: what is answered about it must be what is answered about the canary.
 const TWIN: &str = "zz9ju";
+/// Words of what is hidden that no question about it holds.
+const HIDDEN: [&str; 4] = [CANARY, "registry.example/ledger-kx7qw", "kx7qw cannot be pulled", "ledger-kx7qw-pod"];
+/// Words of what the limited user may see.
+const SHOWN: [&str; 3] = ["web-config", "registry.example/web", "web-two"];
 const FORBIDDEN: &str = "vault-kx7qw";
 const OWN: &str = "shop";
 /// The rules behind `view`, which is empty without the controller that gathers them.
@@ -180,20 +184,37 @@ fn is_secret(namespace: &str, name: &str) -> bool {
 
 /// The same question about something that never was.
 fn twin(request: &Request, uids: &BTreeMap<String, String>) -> Option<Request> {
-    let mut url = request.url.replace(CANARY, TWIN);
-    for (uid, other) in uids {
-        url = url.replace(uid, other);
-    }
-    (url != request.url).then(|| Request { url, ..request.clone() })
+    let other = |text: &str| uids.iter().fold(text.replace(CANARY, TWIN), |text, (uid, other)| text.replace(uid, other));
+    let twin = Request { url: other(&request.url), body: request.body.as_deref().map(other), ..request.clone() };
+    (twin != *request).then_some(twin)
 }
 
-/// An answer in the words of the question about the canary.
+/// An answer in the words of the question about the canary, without moments: some answers tell when they were asked.
 fn in_the_canarys_words(answer: &Answer, uids: &BTreeMap<String, String>) -> String {
-    let mut text = answer.text.replace(TWIN, CANARY);
-    for (uid, other) in uids {
-        text = text.replace(other, uid);
+    let text = uids.iter().fold(answer.text.replace(TWIN, CANARY), |text, (uid, other)| text.replace(other, uid));
+    // The length says what the body says, and a moment may be written shorter.
+    let lines = text.lines().filter(|line| !line.starts_with("content-length: "));
+    format!("{} {}", answer.status, without_moments(&lines.collect::<Vec<_>>().join("\n")))
+}
+
+/// The text with each RFC 3339 time in UTC replaced.
+fn without_moments(text: &str) -> String {
+    let is_date = |from: usize| {
+        let shape = text.as_bytes().get(from..from + 11).unwrap_or_default();
+        shape.len() == 11 && shape.iter().zip(b"dddd-dd-ddT").all(|(byte, of)| if *of == b'd' { byte.is_ascii_digit() } else { byte == of })
+    };
+    let mut without = String::new();
+    let mut from = 0;
+    while let Some(letter) = text[from..].chars().next() {
+        if is_date(from) {
+            from += text[from..].find(|of: char| !(of.is_ascii_digit() || "-:.TZ".contains(of))).unwrap_or(text.len() - from);
+            without.push_str("MOMENT");
+        } else {
+            without.push(letter);
+            from += letter.len_utf8();
+        }
     }
-    format!("{} {text}", answer.status)
+    without
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -207,7 +228,7 @@ async fn tells_a_limited_user_nothing_of_what_they_may_not_list() {
     let requests = door(Some(&bench.auditor)).requests(&everything).await.unwrap();
 
     // Somebody who may list everything is shown the canaries by every kind of question, or the walk below proves nothing.
-    let shown = showing(&door(Some(&bench.auditor)).ask_all(&requests).await.unwrap(), CANARY);
+    let shown = showing(&door(Some(&bench.auditor)).ask_all(&requests).await.unwrap(), &HIDDEN);
     for template in [
         "/api/v1/changes",
         "/api/v1/changes/stream",
@@ -221,44 +242,98 @@ async fn tells_a_limited_user_nothing_of_what_they_may_not_list() {
         assert!(shown.contains(template), "the auditor is shown no canary by {template}: {shown:?}");
     }
 
-    for (who, token) in [("limited", &bench.limited), ("nobody", &bench.nobody)] {
-        walk_sees_nothing(who, &door(Some(token)), &requests, &hidden).await;
-    }
-    let seen = showing(&door(Some(&bench.limited)).ask_all(&requests).await.unwrap(), "web-config");
+    let of_nobody = walk_sees_nothing("nobody", &door(Some(&bench.nobody)), &requests, &hidden).await;
+    assert!(showing(&of_nobody, &SHOWN).is_empty());
+    let seen = showing(&walk_sees_nothing("limited", &door(Some(&bench.limited)), &requests, &hidden).await, &SHOWN);
     for template in ["/api/v1/changes", "/api/v1/changes/stream", "/api/v1/events", "/api/v1/state"] {
         assert!(seen.contains(template), "the limited user is not shown their own by {template}: {seen:?}");
     }
-    assert!(showing(&door(Some(&bench.nobody)).ask_all(&requests).await.unwrap(), "web-config").is_empty());
     for path in ["/metrics", "/api/v1/store/stats"] {
         assert_eq!(status(&door(Some(&bench.limited)), path).await, 403, "{path}");
         assert_eq!(status(&door(Some(&bench.auditor)), path).await, 200, "{path}");
     }
     strangers_are_turned_away(&bench, &requests).await;
+    agents_are_told_no_more(&bench, &hidden, &own).await;
+    logs_need_a_right_of_their_own(&bench).await;
     rights_are_followed(&bench).await;
 }
 
-/// Templates of the requests whose answers hold a word that the requests themselves do not.
-fn showing(answers: &[Answer], word: &str) -> BTreeSet<String> {
-    let of = |answer: &&Answer| answer.status == 200 && answer.text.contains(word);
-    answers.iter().filter(of).map(|answer| answer.request.template.clone()).collect()
+/// The same over MCP, about one object of each kind: every tool, resource, prompt and completion.
+async fn agents_are_told_no_more(bench: &Bench, hidden: &[Subject], own: &[Subject]) {
+    let door = |token: &str| Door::new(bench.recorder.url(""), Some(token)).unwrap();
+    let few = |of: &[Subject], kinds: &[&str]| -> Vec<Subject> {
+        of.iter().filter(|subject| kinds.contains(&subject.words["kind"].as_str())).cloned().collect()
+    };
+    let about: Vec<Subject> = few(hidden, &["Pod", "Node", "Service"]).into_iter().chain(few(own, &["ConfigMap", "Pod"])).collect();
+    let requests = door(&bench.auditor).agents_requests(&about).await.unwrap();
+    let shown = showing(&door(&bench.auditor).ask_all(&requests).await.unwrap(), &HIDDEN);
+    for template in [
+        "tools/call changes",
+        "tools/call history",
+        "tools/call object",
+        "tools/call state",
+        "tools/call diff",
+        "tools/call what_changed_before",
+        "tools/call doctor",
+        "tools/call analyze_recent_changes",
+        "tools/call k0rdent.mgmt.events.list",
+        "resources/read k0rdent://events/{namespace}",
+        "resources/read audit://events/{namespace}/{resource_type}",
+        "completion/complete investigate_pod_failure pod_name",
+    ] {
+        assert!(shown.contains(template), "the auditor is shown no canary by {template}: {shown:?}");
+    }
+    let answers = walk_sees_nothing("limited", &door(&bench.limited), &requests, hidden).await;
+    let seen = showing(&answers, &SHOWN);
+    for template in ["tools/call changes", "tools/call history", "tools/call state", "tools/call object"] {
+        assert!(seen.contains(template), "the limited user is not shown their own by {template}: {seen:?}");
+    }
+    println!("{} questions of agents", requests.len());
 }
 
-async fn walk_sees_nothing(who: &str, door: &Door, requests: &[Request], hidden: &[Subject]) {
+/// Whoever may list pods may not read their logs by that. The bench has no kubelets, so that a right shows by another refusal.
+async fn logs_need_a_right_of_their_own(bench: &Bench) {
+    let client = bench.plane.client().await.unwrap();
+    let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]);
+    let role =
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "lists-pods"}, "rules": rules});
+    post(&client, "/apis/rbac.authorization.k8s.io/v1/clusterroles", role).await;
+    let lister = account(&client, "lister").await;
+    bind(&client, Some(OWN), "lists-pods", "lister").await;
+    let request = Request::tool("k0rdent.mgmt.podLogs.get", &json!({"namespace": OWN, "pod": "web-pod"}));
+    let told = async |token: &str| Door::new(bench.recorder.url(""), Some(token)).unwrap().ask(&request).await.unwrap().text;
+    until("the right to list pods", || async { told(&lister).await.contains("may not read the log of pod `shop/web-pod`") }).await;
+    let of_limited = told(&bench.limited).await;
+    assert!(of_limited.contains("does not have a host assigned"), "{of_limited}");
+    let of_nobody = told(&bench.nobody).await;
+    assert!(of_nobody.contains("pod `shop/web-pod` not found"), "{of_nobody}");
+}
+
+/// Templates of the requests whose answers hold a word that the requests themselves do not.
+fn showing(answers: &[Answer], words: &[&str]) -> BTreeSet<String> {
+    let is_named = |request: &Request, word: &str| request.url.contains(word) || request.body.as_deref().unwrap_or_default().contains(word);
+    let of = |answer: &&Answer| words.iter().any(|word| answer.text.contains(word) && !is_named(&answer.request, word));
+    answers.iter().filter(|answer| answer.status == 200).filter(of).map(|answer| answer.request.template.clone()).collect()
+}
+
+/// Asks everything, and of each question that names a canary whether its answer is that to a name that never was; gives the answers.
+async fn walk_sees_nothing(who: &str, door: &Door, requests: &[Request], hidden: &[Subject]) -> Vec<Answer> {
     let uids: BTreeMap<String, String> = hidden
         .iter()
         .enumerate()
         .map(|(index, subject)| (subject.words["uid"].clone(), format!("00000000-0000-4000-8000-{index:012}")))
         .collect();
     let mut asked = 0;
-    for answer in door.ask_all(requests).await.unwrap() {
+    let answers = door.ask_all(requests).await.unwrap();
+    for answer in &answers {
         let Some(twin) = twin(&answer.request, &uids) else {
-            assert!(!answer.text.contains(CANARY), "{who} is told of a canary by {}:\n{}", answer.request.url, answer.text);
+            assert!(!answer.text.contains(CANARY), "{who} is told of a canary by {:?}:\n{}", answer.request, answer.text);
             continue;
         };
         asked += 1;
         // The name was in the question, so that it may be in the answer; but nothing may differ from a name that never was. Asked again
         // where the watermark moved between the two.
-        let mut pair = (in_the_canarys_words(&answer, &uids), String::new());
+        let mut pair = (in_the_canarys_words(answer, &uids), String::new());
         for _ in 0..5 {
             pair.1 = in_the_canarys_words(&door.ask(&twin).await.unwrap(), &uids);
             if pair.0 == pair.1 {
@@ -266,13 +341,14 @@ async fn walk_sees_nothing(who: &str, door: &Door, requests: &[Request], hidden:
             }
             pair.0 = in_the_canarys_words(&door.ask(&answer.request).await.unwrap(), &uids);
         }
-        assert_eq!(pair.0, pair.1, "{who} can tell a canary from nothing by {}", answer.request.url);
+        assert_eq!(pair.0, pair.1, "{who} can tell a canary from nothing by {:?}", answer.request);
     }
     assert!(asked > 100, "only {asked} questions named a canary");
+    answers
 }
 
 async fn status(door: &Door, path: &str) -> u16 {
-    door.ask(&Request { url: path.to_owned(), is_stream: false, template: path.to_owned() }).await.unwrap().status
+    door.ask(&Request::of(path, false)).await.unwrap().status
 }
 
 async fn strangers_are_turned_away(bench: &Bench, requests: &[Request]) {
@@ -298,7 +374,7 @@ async fn rights_are_followed(bench: &Bench) {
         let begun = Instant::now();
         let mut url = "/api/v1/changes/stream?since=2020-01-01T00:00:00Z".to_owned();
         while begun.elapsed() < FOLLOWED_WITHIN {
-            let answer = listening.ask(&Request { url: url.clone(), is_stream: true, template: url.clone() }).await.unwrap();
+            let answer = listening.ask(&Request::of(&url, true)).await.unwrap();
             assert!(!answer.text.contains(CANARY), "{}", answer.text);
             if answer.text.contains("first-of-its-kind") {
                 return true;
@@ -315,7 +391,7 @@ async fn rights_are_followed(bench: &Bench) {
     }
     assert!(stream.await.unwrap(), "a stream misses the first object of a type");
 
-    let all = Request { url: "/api/v1/changes?limit=1000".to_owned(), is_stream: false, template: String::new() };
+    let all = Request::of("/api/v1/changes?limit=1000", false);
     let shows = |text: &str| text.contains("web-config");
     assert!(shows(&door.ask(&all).await.unwrap().text));
     delete(&client, "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings/limited").await;

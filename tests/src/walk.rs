@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail};
 use futures::StreamExt;
 use serde_json::Value;
 
+mod agents;
+
 /// How long a stream is listened to: what is recorded comes at once.
 const LISTEN_FOR: Duration = Duration::from_secs(2);
 /// Bytes of an answer that are looked at.
@@ -32,10 +34,19 @@ pub struct Subject {
 pub struct Request {
     /// Path and query.
     pub url: String,
+    /// What is sent to the agents' door; the others are only asked.
+    pub body: Option<String>,
     /// Whether the answer does not end.
     pub is_stream: bool,
     /// The path in the document.
     pub template: String,
+}
+
+impl Request {
+    /// One of REST, by its path and query.
+    pub fn of(url: &str, is_stream: bool) -> Self {
+        Self { url: url.to_owned(), body: None, is_stream, template: url.to_owned() }
+    }
 }
 
 /// What came of it.
@@ -74,7 +85,7 @@ impl Door {
     /// # Errors
     /// When there is no document.
     pub async fn requests(&self, subjects: &[Subject]) -> Result<Vec<Request>> {
-        let document = self.ask(&Request { url: "/openapi.json".to_owned(), is_stream: false, template: String::new() }).await?;
+        let document = self.ask(&Request::of("/openapi.json", false)).await?;
         let at = document.text.find("\n{").context("the server shows no OpenAPI document")?;
         let document: Value = serde_json::from_str(&document.text[at..]).context("the OpenAPI document is no JSON")?;
         let paths = document["paths"].as_object().context("the OpenAPI document has no paths")?;
@@ -104,7 +115,14 @@ impl Door {
     /// # Errors
     /// When it gets no answer at all.
     pub async fn ask(&self, request: &Request) -> Result<Answer> {
-        let mut asked = self.client.get(format!("{}{}", self.base, request.url));
+        let url = format!("{}{}", self.base, request.url);
+        let mut asked = match &request.body {
+            None => self.client.get(url),
+            Some(body) => {
+                let of = agents::headers_of(body)?;
+                of.into_iter().fold(self.client.post(url).body(body.clone()), |asked, (name, value)| asked.header(name, value))
+            }
+        };
         if let Some(token) = &self.token {
             asked = asked.bearer_auth(token);
         }
@@ -167,7 +185,7 @@ fn about(path: &str, operation: &Value, subject: &Subject, is_stream: bool) -> V
     made.map(|(filled, query)| {
         let query: Vec<&str> = always.iter().chain(query).map(String::as_str).collect();
         let url = if query.is_empty() { filled.clone() } else { format!("{filled}?{}", query.join("&")) };
-        Request { url, is_stream, template: path.to_owned() }
+        Request { template: path.to_owned(), ..Request::of(&url, is_stream) }
     })
     .collect()
 }
@@ -176,14 +194,18 @@ fn about(path: &str, operation: &Value, subject: &Subject, is_stream: bool) -> V
 fn words_for(name: &str, parameter: &Value, subject: &Subject, is_path: bool) -> Vec<String> {
     let word = |name: &str| subject.words.get(name).cloned();
     let known = match name {
-        "since" | "start" => Some("2020-01-01T00:00:00Z".to_owned()),
+        "since" | "start" | "start_time" => Some("2020-01-01T00:00:00Z".to_owned()),
+        "end_time" => Some("2100-01-01T00:00:00Z".to_owned()),
         "limit" => Some("1".to_owned()),
         "full" | "events" | "marks" => Some("true".to_owned()),
         "order" => Some("desc".to_owned()),
         // Without them everything is asked for; with them a part.
         "until" | "end" | "at" | "cursor" | "verb" | "origin" | "manager" | "cluster" | "user" if !is_path => return Vec::new(),
-        "resourceType" | "resource" => word("resource"),
-        "resourceName" | "name" => word("name"),
+        "resourceType" | "resource" | "resource_type" | "resource_types" => word("resource"),
+        "resourceName" | "name" | "pod" | "pod_name" | "node_name" | "forName" => word("name"),
+        "forKind" => word("kind"),
+        // A duration, in the words of MCP's resources.
+        "time_range" => Some("24h".to_owned()),
         "group" => word("group").map(|group| if group.is_empty() { "core".to_owned() } else { group }),
         "namespace" => word("namespace").map(|namespace| if namespace.is_empty() { "_".to_owned() } else { namespace }),
         "from" | "to" | "seq" => word("seq"),

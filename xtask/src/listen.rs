@@ -26,6 +26,9 @@ const COLLECTION: &str = "/apis/k0rdent.mirantis.com/v1beta1/namespaces/default/
 const SERVICES: usize = 4;
 /// How long the whole may take before it is a hang.
 const ENDS_WITHIN: Duration = Duration::from_secs(300);
+/// The revision of the protocol without sessions, and its method for listening.
+const REVISION: &str = "2026-07-28";
+const LISTEN: &str = "subscriptions/listen";
 /// Between two looks at what is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -41,6 +44,9 @@ pub(crate) struct Args {
     /// Milliseconds between two writes to the API server.
     #[arg(long, default_value_t = 40)]
     pause_milliseconds: u64,
+    /// Listen as agents do, over MCP, instead of to REST's streams
+    #[arg(long)]
+    mcp: bool,
     /// The binary to try [default: the one built beside this program].
     #[arg(long)]
     proreus: Option<std::path::PathBuf>,
@@ -88,8 +94,8 @@ async fn listen(args: &Args) -> Result<()> {
     let mut listeners = JoinSet::new();
     for index in 0..args.listeners {
         let name = name_of(index % args.monitors);
-        let url = recorder.url(&format!("/api/v1/monitors/{NAMESPACE}/{name}/stream?await=true"));
-        let response = http.get(url).send().await.with_context(|| format!("listener {index} was not taken"))?;
+        let asked = if args.mcp { as_agent(&http, &recorder, &name) } else { as_reader(&http, &recorder, &name) };
+        let response = asked.send().await.with_context(|| format!("listener {index} was not taken"))?;
         ensure!(response.status().is_success(), "listener {index} was refused: {}", response.text().await.unwrap_or_default());
         listeners.spawn(async move { told(response).await.map(|told| (name, told)) });
     }
@@ -101,6 +107,29 @@ async fn listen(args: &Args) -> Result<()> {
     }
     raw.abort();
     report(args, &recorder, &all, &seen, [idle, listening]).await
+}
+
+fn as_reader(http: &reqwest::Client, recorder: &RecorderProcess, name: &str) -> reqwest::RequestBuilder {
+    http.get(recorder.url(&format!("/api/v1/monitors/{NAMESPACE}/{name}/stream?await=true")))
+}
+
+/// A request of the revision without sessions, which is told for as long as it lasts.
+fn as_agent(http: &reqwest::Client, recorder: &RecorderProcess, name: &str) -> reqwest::RequestBuilder {
+    let uri = format!("proreus://cluster-monitor/{NAMESPACE}/{name}?await=true");
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": REVISION,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "listen", "version": "1"},
+    });
+    let params = json!({"notifications": {"resourceSubscriptions": [uri]}, "_meta": meta});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": LISTEN, "params": params}).to_string();
+    let headers = [
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("mcp-protocol-version", REVISION),
+        ("mcp-method", LISTEN),
+    ];
+    headers.into_iter().fold(http.post(recorder.url("/mcp")).body(body), |asked, (name, value)| asked.header(name, value))
 }
 
 fn name_of(index: usize) -> String {
@@ -194,10 +223,9 @@ async fn told(response: reqwest::Response) -> Result<Vec<Told>> {
     while let Some(chunk) = chunks.next().await {
         text.push_str(std::str::from_utf8(&chunk.context("a stream broke")?).context("a stream is no text")?);
         while let Some((event, rest)) = text.split_once("\n\n") {
-            let data = event.lines().find_map(|line| line.strip_prefix("data: "));
-            if let Some(data) = data {
-                ensure!(event.contains("event: update"), "a stream ended with {data}");
-                let update: Value = serde_json::from_str(data)?;
+            if let Some(data) = event.lines().find_map(|line| line.strip_prefix("data: "))
+                && let Some(update) = update_in(event, data)?
+            {
                 told.push(Told {
                     cursor: update["cursor"].as_str().unwrap_or_default().to_owned(),
                     seq: update["seq"].as_u64().unwrap_or_default(),
@@ -209,6 +237,22 @@ async fn told(response: reqwest::Response) -> Result<Vec<Told>> {
         }
     }
     Ok(told)
+}
+
+/// The update that an event of either door tells; none in what is said before and after the updates over MCP.
+fn update_in(event: &str, data: &str) -> Result<Option<Value>> {
+    let mut message: Value = serde_json::from_str(data)?;
+    match message["method"].as_str() {
+        Some("notifications/resources/updated") => return Ok(Some(message["params"]["_meta"]["delta"].take())),
+        Some(_) => return Ok(None),
+        None => {}
+    }
+    if message.get("jsonrpc").is_some() {
+        ensure!(message.get("result").is_some(), "a listener was refused: {data}");
+        return Ok(None);
+    }
+    ensure!(event.contains("event: update"), "a stream ended with {data}");
+    Ok(Some(message))
 }
 
 /// Holds every listener against the log, and the times against the raw watch.
@@ -235,7 +279,7 @@ async fn report(args: &Args, recorder: &RecorderProcess, all: &[(String, Vec<Tol
     ensure!(!late.is_empty(), "no update could be held against the raw watch");
     let at = |percent: usize| late.get((late.len() * percent / 100).min(late.len() - 1)).copied().unwrap_or_default() / 1_000;
     let figures = json!({
-        "monitors": args.monitors, "listeners": all.len(), "updates": all.iter().map(|(_, told)| told.len()).sum::<usize>(),
+        "door": if args.mcp { "mcp" } else { "rest" }, "monitors": args.monitors, "listeners": all.len(), "updates": all.iter().map(|(_, told)| told.len()).sum::<usize>(),
         "compared": late.len(), "laterThanRawWatchMilliseconds": {"p50": at(50), "p99": at(99), "most": at(100)},
         "memoryBytes": {"idle": memory[0], "listening": memory[1], "peak": recorder.peak_bytes()},
     });
