@@ -11,6 +11,10 @@ use super::{Door, Request, Subject, words_for};
 
 /// The revision of the protocol by which each request says what it is.
 const REVISION: &str = "2026-07-28";
+/// How long a tool may wait for what is recorded next, in seconds.
+const WAIT: &str = "timeoutSeconds";
+/// Words of one parameter of a tool.
+const MOST_WORDS: usize = 2;
 /// Where agents are served.
 const PATH: &str = "/mcp";
 
@@ -94,7 +98,8 @@ fn arguments_of(schema: &Value, subject: &Subject) -> Vec<Map<String, Value>> {
     let properties: Vec<(&String, Vec<Value>)> =
         schema["properties"].as_object().into_iter().flatten().map(|(name, of)| (name, values_of(name, of, subject))).collect();
     let first = |(name, values): &(&String, Vec<Value>)| Some(((*name).clone(), values.first()?.clone()));
-    let is_required = |(name, _): &&(&String, Vec<Value>)| required.contains(name.as_str());
+    // A wait would only take time: what is recorded is told without one.
+    let is_required = |(name, _): &&(&String, Vec<Value>)| required.contains(name.as_str()) || *name == WAIT;
     let always: Map<String, Value> = properties.iter().filter(is_required).filter_map(first).collect();
     let with = |more: Map<String, Value>| always.clone().into_iter().chain(more).collect::<Map<String, Value>>();
     let all = properties.iter().filter(|(name, _)| *name != "limit").filter_map(first).collect();
@@ -112,11 +117,15 @@ fn values_of(name: &str, schema: &Value, subject: &Subject) -> Vec<Value> {
         Value::Array(kinds) => kinds.iter().any(|of| of == kind),
         of => of == kind,
     };
-    // A wait would only take time: what is recorded is told without one.
-    if name == "timeoutSeconds" {
+    if name == WAIT {
         return vec![json!(0)];
     }
-    let words = words_for(name, &json!({"schema": schema}), subject, false);
+    // A parameter that nothing is known of is given the two words that name the subject: a tool has many such.
+    let all = words_for(name, &json!({"schema": schema}), subject, false);
+    let words: Vec<String> = match all.len() > MOST_WORDS && schema["enum"].is_null() {
+        true => ["name", "namespace"].iter().filter_map(|word| subject.words.get(word).cloned()).filter(|word| !word.is_empty()).collect(),
+        false => all,
+    };
     let to_value = |word: &String| {
         if is_of("array") {
             json!([word])
