@@ -205,7 +205,7 @@ impl Names {
             _ if key.ends_with("resourceVersion") && text.parse::<u64>().is_ok() => self.name("rv", text),
             _ if key.ends_with("continue") && !text.is_empty() => "<continue>".to_owned(),
             _ if is_uuid(text) => self.name("uid", text),
-            "cells" if is_age(text) => "<age>".to_owned(),
+            _ if key.ends_with("cells") && is_age(text) => "<age>".to_owned(),
             _ if crate::time::parse(text).is_some() => "<time>".to_owned(),
             _ => self.in_text(text, key == "message"),
         }
