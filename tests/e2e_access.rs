@@ -253,7 +253,6 @@ async fn tells_a_limited_user_nothing_of_what_they_may_not_list() {
         assert_eq!(status(&door(Some(&bench.auditor)), path).await, 200, "{path}");
     }
     strangers_are_turned_away(&bench, &requests).await;
-    println!("{} questions of REST", requests.len());
     agents_are_told_no_more(&bench, &hidden, &own).await;
     logs_need_a_right_of_their_own(&bench).await;
     rights_are_followed(&bench).await;
@@ -267,7 +266,6 @@ async fn agents_are_told_no_more(bench: &Bench, hidden: &[Subject], own: &[Subje
     };
     let about: Vec<Subject> = few(hidden, &["Pod"]).into_iter().chain(few(own, &["ConfigMap"])).collect();
     let requests = door(&bench.auditor).agents_requests(&about).await.unwrap();
-    println!("{} questions of agents", requests.len());
     let shown = showing(&door(&bench.auditor).ask_all(&requests).await.unwrap(), &HIDDEN);
     for template in [
         "tools/call changes",

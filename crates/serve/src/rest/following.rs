@@ -26,6 +26,9 @@ use crate::shared::Shared;
 /// Header by which a client that lost its stream comes back.
 pub(super) const LAST_EVENT_ID: &str = "last-event-id";
 
+/// What comes next, each with its position, and where the question goes on.
+pub(super) type Portion<T> = (Vec<(Seq, T)>, Cursor);
+
 /// What is told of the journal.
 pub(super) trait Told: Send + Sync + 'static {
     /// One thing to tell.
@@ -37,7 +40,7 @@ pub(super) trait Told: Send + Sync + 'static {
         app: &Arc<Application>,
         question: ChangesQuestion,
         access: Access,
-    ) -> impl Future<Output = Result<(Vec<(Seq, Self::Item)>, Cursor), AppError>> + Send;
+    ) -> impl Future<Output = Result<Portion<Self::Item>, AppError>> + Send;
 
     /// The name of the event and its data.
     fn tell(&self, item: Self::Item) -> (&'static str, String);
@@ -104,7 +107,7 @@ impl<T: Told> Following<T> {
 
     /// What comes next. Read again, with the door asked again, when something was recorded in a place that was not known when the door was
     /// last asked: the caller may be allowed to read it, and the stream would have gone past it.
-    async fn read(&mut self) -> Result<(Vec<(Seq, T::Item)>, Cursor), Failure> {
+    async fn read(&mut self) -> Result<Portion<T::Item>, Failure> {
         // Ends because places only ever come to be known, and a page is read a last time when no more did.
         loop {
             let access = self.asker.caller.access.clone();

@@ -10,9 +10,9 @@ use proreus_api::Incident;
 use proreus_app::doctor::{IncidentState, Severity};
 use proreus_app::questions::{ChangesQuestion, IncidentView};
 use proreus_app::{AppError, Application};
-use proreus_model::{Access, Cursor, Seq};
+use proreus_model::Access;
 
-use super::following::{Following, Told, first_cursor, start_cursor};
+use super::following::{Following, Portion, Told, first_cursor, start_cursor};
 use super::incidents::{severities, states};
 use crate::answer::ask;
 use crate::door::LetIn;
@@ -77,12 +77,7 @@ impl Wanted {
 impl Told for Wanted {
     type Item = IncidentView;
 
-    async fn read(
-        &self,
-        app: &Arc<Application>,
-        question: ChangesQuestion,
-        access: Access,
-    ) -> Result<(Vec<(Seq, IncidentView)>, Cursor), AppError> {
+    async fn read(&self, app: &Arc<Application>, question: ChangesQuestion, access: Access) -> Result<Portion<IncidentView>, AppError> {
         let news = app.follow_incidents(question, access, STREAM_HEARTBEAT).await?;
         Ok((news.items.into_iter().filter(|(_, view)| self.admits(view)).collect(), news.cursor))
     }

@@ -9,9 +9,9 @@ use http::HeaderMap;
 use proreus_api::{Change, Mark};
 use proreus_app::questions::{ChangesQuestion, RecordView};
 use proreus_app::{AppError, Application};
-use proreus_model::{Access, Cursor, Filter, Seq};
+use proreus_model::{Access, Filter};
 
-use super::following::{Following, Told, first_cursor, start_cursor};
+use super::following::{Following, Portion, Told, first_cursor, start_cursor};
 use crate::answer::ask;
 use crate::door::LetIn;
 use crate::failure::Failure;
@@ -53,12 +53,7 @@ struct Records;
 impl Told for Records {
     type Item = RecordView;
 
-    async fn read(
-        &self,
-        app: &Arc<Application>,
-        question: ChangesQuestion,
-        access: Access,
-    ) -> Result<(Vec<(Seq, RecordView)>, Cursor), AppError> {
+    async fn read(&self, app: &Arc<Application>, question: ChangesQuestion, access: Access) -> Result<Portion<RecordView>, AppError> {
         let answer = app.follow_records(question, access, STREAM_HEARTBEAT).await?;
         Ok((answer.items.into_iter().map(|record| (record.seq(), record)).collect(), answer.cursor))
     }
