@@ -1,6 +1,6 @@
 //! Requests to one API server: paths, queries, streams of bytes, failures sorted by what they mean.
 //!
-//! Knows HTTP and nothing of objects. Invariant: every wait has a limit.
+//! Knows HTTP and nothing of objects. Invariant: every wait has a limit, but that for a followed log, which its reader ends.
 
 use std::time::Duration;
 

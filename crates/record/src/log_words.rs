@@ -3,23 +3,12 @@
 //! Pure. Logs are free text, so this hides what looks like a secret and promises nothing about the rest; what is recorded is redacted by its
 //! fields, see `redact`. Invariants: a line is told once, never split; the work is proportional to its length.
 
+use crate::redact::SECRET_NAMES;
+
 /// Stands in place of what is hidden.
 const HIDDEN: &str = "[redacted]";
-/// Words whose values are hidden: in a name before `=` or `:`, in any case.
-const NAMES: [&str; 12] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "token",
-    "credential",
-    "apikey",
-    "api_key",
-    "api-key",
-    "privatekey",
-    "authorization",
-];
+/// A name of a secret besides those of `SECRET_NAMES`: it stands in logs of requests.
+const HEADER: &str = "authorization";
 /// Those of them whose values may have several words.
 const OF_SEVERAL_WORDS: [&str; 3] = ["password", "passphrase", "authorization"];
 /// What comes before a value that is hidden whatever its name is.
@@ -152,7 +141,7 @@ fn value_behind(line: &str, at: usize) -> Option<(usize, usize)> {
     let name = before.get(..end)?;
     let length = name.iter().rev().take(NAME_BYTES).take_while(|byte| is_of_name(**byte)).count();
     let name = line.get(end - length..end)?.to_ascii_lowercase();
-    if !NAMES.iter().any(|secret| name.contains(secret)) {
+    if !SECRET_NAMES.iter().chain([&HEADER]).any(|secret| name.contains(secret)) {
         return None;
     }
     let from = end_of(bytes, at + 1, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'=' | b':'));
@@ -215,6 +204,7 @@ mod tests {
             ("sent bearer  abcdefgh, refused", "sent bearer  [redacted], refused"),
             ("--client-secret=abc --name=x", "--client-secret=[redacted] --name=x"),
             ("api_key: 12345", "api_key: [redacted]"),
+            ("STRIPE_KEY=sk_1 MYSQL_DSN=ann@db", "STRIPE_KEY=[redacted] MYSQL_DSN=[redacted]"),
             ("password=//x", "password=[redacted]"),
             ("to postgres://ann:pw@db/x as ann", "to postgres://ann:[redacted]@db/x as ann"),
             ("größe=1 password=ß ende", "größe=1 password=[redacted] ende"),

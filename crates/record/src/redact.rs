@@ -15,6 +15,26 @@ use crate::facts;
 use crate::json::{self, JsonError, MAX_DEPTH, Node};
 use crate::redaction_key::{KEY_BYTES, RedactionKey};
 
+/// Words that make a name one of a secret, in lower case: of environment variables unless configured otherwise, and of what logs tell.
+pub(crate) const SECRET_NAMES: [&str; 16] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "apikey",
+    "api_key",
+    "api-key",
+    "accesskey",
+    "_key",
+    "-key",
+    "privatekey",
+    "_auth",
+    "dsn",
+];
+
 /// What is secret beside Secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedactionSettings {
@@ -35,24 +55,7 @@ impl Default for RedactionSettings {
                 "banzaicloud.com/last-applied",
                 "kopf.zalando.org/last-handled-configuration",
             ]),
-            env_name_patterns: owned(&[
-                "password",
-                "passwd",
-                "passphrase",
-                "pwd",
-                "secret",
-                "token",
-                "credential",
-                "apikey",
-                "api_key",
-                "api-key",
-                "accesskey",
-                "_key",
-                "-key",
-                "privatekey",
-                "_auth",
-                "dsn",
-            ]),
+            env_name_patterns: owned(&SECRET_NAMES),
         }
     }
 }
