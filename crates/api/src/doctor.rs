@@ -89,6 +89,17 @@ pub struct CheckPage {
     pub next_cursor: Option<String>,
 }
 
+/// A finding that is silenced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SilencedFinding {
+    /// Until when it is not told.
+    pub silenced_until: Timestamp,
+    /// The finding.
+    #[serde(flatten)]
+    pub finding: IncidentFinding,
+}
+
 /// Something that could not be decided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -146,8 +157,8 @@ pub struct DoctorReport {
     /// What is wrong for less than its grace; the first thousand.
     pub held: Vec<IncidentFinding>,
     /// What is wrong and silenced; the first thousand.
-    pub silenced: Vec<IncidentFinding>,
-    /// What could not be decided; the first thousand.
+    pub silenced: Vec<SilencedFinding>,
+    /// What could not be decided; where there is more than a thousand, what was skipped comes first.
     pub unsettled: Vec<UnsettledFinding>,
     /// How each check went.
     pub checks: BTreeMap<String, CheckCounts>,
@@ -166,6 +177,7 @@ impl DoctorReport {
     /// With at most so many entries in each list.
     pub fn of(answer: &DoctorAnswer, limit: usize) -> Self {
         let finding = |finding: &doctor::Finding| IncidentFinding::from(watch::FindingRecord::from(finding));
+        let silenced = |silenced_until, finding| SilencedFinding { silenced_until, finding };
         let report = &answer.report;
         Self {
             at: answer.time,
@@ -174,11 +186,21 @@ impl DoctorReport {
             count: report.findings.len() as u64,
             findings: report.findings.iter().take(limit).map(finding).collect(),
             held: report.held.iter().take(limit).map(finding).collect(),
-            silenced: report.silenced.iter().take(limit).map(|(one, _)| finding(one)).collect(),
-            unsettled: report.unsettled.iter().take(limit).map(UnsettledFinding::from).collect(),
+            silenced: report.silenced.iter().take(limit).map(|(one, until)| silenced(*until, finding(one))).collect(),
+            unsettled: foremost(&report.unsettled, limit).into_iter().map(UnsettledFinding::from).collect(),
             checks: report.tallies.iter().map(|(id, tally)| ((*id).to_owned(), CheckCounts::from(*tally))).collect(),
         }
     }
+}
+
+/// As many as may be told. Checks that could not look at all are few, and must not be lost behind single objects: `--strict` asks for them.
+fn foremost(unsettled: &[doctor::Unsettled], limit: usize) -> Vec<&doctor::Unsettled> {
+    let mut all: Vec<&doctor::Unsettled> = unsettled.iter().collect();
+    if all.len() > limit {
+        all.sort_by_key(|one| (std::cmp::Reverse(one.state), one.object.is_some()));
+        all.truncate(limit);
+    }
+    all
 }
 
 impl From<&doctor::Unsettled> for UnsettledFinding {
@@ -203,5 +225,48 @@ impl From<&doctor::Unsettled> for UnsettledFinding {
 impl From<doctor::CheckTally> for CheckCounts {
     fn from(tally: doctor::CheckTally) -> Self {
         Self { examined: tally.examined, healthy: tally.healthy, findings: tally.findings, unknown: tally.unknown, skipped: tally.skipped }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proreus_doctor::{Report, Unsettled, UnsettledState};
+    use proreus_model::{ObjectId, Seq};
+
+    use super::*;
+
+    #[test]
+    fn what_could_not_look_at_all_survives_the_cut() {
+        let object = |name: &str| ObjectId {
+            cluster: "c".into(),
+            group: "".into(),
+            kind: "Pod".into(),
+            namespace: "shop".into(),
+            name: name.into(),
+            uid: name.into(),
+        };
+        let one = |state, object| Unsettled {
+            check: "pod-pending",
+            state,
+            cluster: "c".into(),
+            kind: "Pod".into(),
+            object,
+            reason: "words".to_owned(),
+        };
+        let unsettled = vec![
+            one(UnsettledState::Unknown, Some(object("a"))),
+            one(UnsettledState::Unknown, Some(object("b"))),
+            one(UnsettledState::Unknown, None),
+            one(UnsettledState::Skipped, Some(object("c"))),
+            one(UnsettledState::Skipped, None),
+        ];
+        let report = Report { unsettled, ..Report::default() };
+        let answer = DoctorAnswer { time: Timestamp::UNIX_EPOCH, seq: Seq(1), objects: 3, report };
+        let told = |limit| {
+            let report = DoctorReport::of(&answer, limit);
+            report.unsettled.into_iter().map(|one| format!("{} {}", one.state, one.name.unwrap_or_default())).collect::<Vec<_>>()
+        };
+        assert_eq!(told(3), ["skipped ", "skipped c", "unknown "]);
+        assert_eq!(told(5), ["unknown a", "unknown b", "unknown ", "skipped c", "skipped "], "the order of the checks where all are told");
     }
 }

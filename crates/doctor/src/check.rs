@@ -11,6 +11,7 @@ use proreus_observe::{KindRef, Observed, Snapshot};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::checks::Readings;
 use crate::finding::Finding;
 use crate::settings::CheckSettings;
 
@@ -164,6 +165,8 @@ pub struct Subject<'a> {
     pub settings: &'a CheckSettings,
     /// The moment that is judged.
     pub now: Timestamp,
+    /// What was read of the object before.
+    pub(crate) readings: &'a Readings,
 }
 
 impl<'a> Subject<'a> {

@@ -1,8 +1,9 @@
-//! The round of the doctor: every check over every object it is for, and what came of it.
+//! What a check says of an object, and the report of all of them.
 //!
-//! Pure. A check that panics becomes a finding about that check and the others go on. Invariant: an object is healthy only if its kind and
+//! Pure. The way through the objects is that of `rounds`. A check that panics becomes a finding about that check and the others go on. Invariant: an object is healthy only if its kind and
 //! whatever the check needs besides were being watched at the moment.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,13 +13,11 @@ use proreus_observe::{Freshness, KindRef, Observed, Snapshot};
 use serde::Serialize;
 
 use crate::check::{Check, Mode, Severity, Subject, Undecided, Verdict};
-use crate::checks::CHECKS;
+use crate::checks::{CHECKS, Readings};
 use crate::finding::{Finding, Rank};
 use crate::probes::Probe;
+use crate::rounds;
 use crate::settings::DoctorSettings;
-
-/// Objects named in a report for which one check could not decide; further ones are counted.
-const UNSETTLED_NAMED_LIMIT: usize = 100;
 
 /// What a check says of one object, with the freshness of what it looked at.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +77,17 @@ pub struct CheckTally {
     pub skipped: u64,
 }
 
+impl CheckTally {
+    /// Takes in how the check went elsewhere.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.examined += other.examined;
+        self.healthy += other.healthy;
+        self.findings += other.findings;
+        self.unknown += other.unknown;
+        self.skipped += other.skipped;
+    }
+}
+
 /// What a round came to.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -95,23 +105,14 @@ pub struct Report {
 
 /// Runs every passive check for which `wanted` says so over what is known at `now`.
 pub fn examine(view: &Snapshot, settings: &DoctorSettings, now: Timestamp, wanted: impl Fn(&Check) -> bool) -> Report {
-    let mut report = Report::default();
-    for check in CHECKS.iter().filter(|check| check.mode == Mode::Passive && wanted(check)) {
-        report.tallies.entry(check.id).or_default();
-        for cluster in view.clusters() {
-            for kind in check.kinds {
-                report.round(view, settings, now, check, &cluster, *kind);
-            }
-        }
-    }
-    report.findings.sort_by_cached_key(worst_first);
-    report.held.sort_by_cached_key(worst_first);
-    report
+    let checks = CHECKS.iter().copied().filter(|check| check.mode == Mode::Passive && wanted(check));
+    rounds::run(Ground { view, settings, now }, &checks.collect::<Vec<_>>())
 }
 
 /// The order of a report.
-fn worst_first(finding: &Finding) -> (std::cmp::Reverse<Severity>, ObjectId, ObjectId, &'static str) {
-    (std::cmp::Reverse(finding.severity), finding.owner.clone(), finding.object.clone(), finding.check)
+pub(crate) fn worst_first(one: &Finding, other: &Finding) -> Ordering {
+    let (worse, owner) = (other.severity.cmp(&one.severity), || one.owner.cmp(&other.owner));
+    worse.then_with(owner).then_with(|| one.object.cmp(&other.object)).then_with(|| one.check.cmp(other.check))
 }
 
 impl Report {
@@ -132,7 +133,7 @@ impl Report {
             Ok(mut findings) => {
                 tally.findings += findings.len() as u64;
                 self.findings.append(&mut findings);
-                self.findings.sort_by_cached_key(worst_first);
+                self.findings.sort_by(worst_first);
                 return;
             }
             Err(Undecided::Unknown(reason)) => {
@@ -157,64 +158,8 @@ impl Report {
         });
     }
 
-    fn round(&mut self, view: &Snapshot, settings: &DoctorSettings, now: Timestamp, check: &Check, cluster: &ClusterId, kind: KindRef) {
-        if let Some(undecided) = out_of_reach(view, cluster, check, kind, now) {
-            self.unsettled(check, cluster, kind, None, undecided);
-            return;
-        }
-        if kind == KindRef::ANY {
-            self.out_of_sight(view, check, cluster);
-        }
-        let named_before = self.unsettled.len();
-        let mut has_objects = false;
-        let stale = stale_since(view, cluster, kind, now);
-        for object in objects(view, cluster, kind) {
-            let judgement = within_reach(view, settings, now, check, stale, object);
-            has_objects = true;
-            let tally = self.tallies.entry(check.id).or_default();
-            tally.examined += 1;
-            match judgement {
-                Judgement::Off => {}
-                Judgement::Healthy => tally.healthy += 1,
-                Judgement::Undecided(undecided) => {
-                    match undecided {
-                        Undecided::Unknown(_) => tally.unknown += 1,
-                        Undecided::Skipped(_) => tally.skipped += 1,
-                    }
-                    if self.unsettled.len() - named_before < UNSETTLED_NAMED_LIMIT {
-                        self.unsettled(check, cluster, kind, Some(object.id.clone()), undecided);
-                    }
-                }
-                Judgement::Found(findings) => {
-                    let silence = settings.silenced_until(check, object, now);
-                    for finding in findings {
-                        self.file(finding, silence, now);
-                    }
-                }
-            }
-        }
-        // None is known, and nobody looks: whether there is one cannot be told.
-        if let (false, Some(since), Freshness::Stale { reason, .. }) = (has_objects, stale, view.freshness(cluster, kind)) {
-            let words = last_seen(kind, since, &reason);
-            self.unsettled(check, cluster, kind, None, Undecided::Unknown(words));
-        }
-    }
-
-    /// Says of a check of every kind which kinds it does not see.
-    fn out_of_sight(&mut self, view: &Snapshot, check: &Check, cluster: &ClusterId) {
-        for (scope, reason) in view.forbidden(cluster) {
-            self.unsettled.push(Unsettled {
-                check: check.id,
-                state: UnsettledState::Skipped,
-                cluster: cluster.clone(),
-                kind: scope.resource.as_str().into(),
-                object: None,
-                reason: format!("{} may not be read: {reason}", scope.resource),
-            });
-        }
-    }
-
-    fn file(&mut self, finding: Finding, silence: Option<Timestamp>, now: Timestamp) {
+    /// Puts a finding where it belongs at `now`.
+    pub(crate) fn file(&mut self, finding: Finding, silence: Option<Timestamp>, now: Timestamp) {
         match (finding.is_over(now), finding.is_due(now), silence) {
             (true, _, _) => {}
             // What will be wrong later is not wrong yet.
@@ -227,26 +172,10 @@ impl Report {
             }
         }
     }
-
-    fn unsettled(&mut self, check: &Check, cluster: &ClusterId, kind: KindRef, object: Option<ObjectId>, undecided: Undecided) {
-        let (state, reason) = match undecided {
-            Undecided::Unknown(reason) => (UnsettledState::Unknown, reason),
-            Undecided::Skipped(reason) => (UnsettledState::Skipped, reason),
-        };
-        self.unsettled.push(Unsettled { check: check.id, state, cluster: cluster.clone(), kind: kind.kind.into(), object, reason });
-    }
-}
-
-/// The objects a check is for.
-fn objects<'a>(view: &'a Snapshot, cluster: &'a ClusterId, kind: KindRef) -> Box<dyn Iterator<Item = &'a Observed> + 'a> {
-    match kind == KindRef::ANY {
-        true => Box::new(view.all().filter(move |object| object.id.cluster == *cluster).map(AsRef::as_ref)),
-        false => Box::new(view.of_kind(cluster, kind).map(AsRef::as_ref)),
-    }
 }
 
 /// Why a check cannot say anything about a whole kind.
-fn out_of_reach(view: &Snapshot, cluster: &ClusterId, check: &Check, kind: KindRef, now: Timestamp) -> Option<Undecided> {
+pub(crate) fn out_of_reach(view: &Snapshot, cluster: &ClusterId, check: &Check, kind: KindRef, now: Timestamp) -> Option<Undecided> {
     let own = (kind != KindRef::ANY).then_some(&kind).into_iter();
     own.chain(check.needs).find_map(|kind| {
         let words = |what: &str, reason: &str| match reason.is_empty() {
@@ -266,7 +195,7 @@ fn out_of_reach(view: &Snapshot, cluster: &ClusterId, check: &Check, kind: KindR
 }
 
 /// Since when nobody looks at a kind, and why.
-fn last_seen(kind: KindRef, since: Timestamp, reason: &str) -> String {
+pub(crate) fn last_seen(kind: KindRef, since: Timestamp, reason: &str) -> String {
     match reason.is_empty() {
         true => format!("{} were last seen {since}", kind.resource),
         false => format!("{} were last seen {since}: {reason}", kind.resource),
@@ -284,32 +213,45 @@ pub fn examine_object(
 ) -> Judgement {
     match out_of_reach(view, &object.id.cluster, check, kind, now) {
         Some(undecided) => Judgement::Undecided(undecided),
-        None => within_reach(view, settings, now, check, stale_since(view, &object.id.cluster, kind, now), object),
+        None => {
+            let ground = Ground { view, settings, now };
+            within_reach(ground, check, stale_since(view, &object.id.cluster, kind, now), object, &Readings::default())
+        }
     }
 }
 
 /// Since when nobody looks at a kind any more, where nobody does.
-fn stale_since(view: &Snapshot, cluster: &ClusterId, kind: KindRef, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn stale_since(view: &Snapshot, cluster: &ClusterId, kind: KindRef, now: Timestamp) -> Option<Timestamp> {
     match view.freshness(cluster, kind) {
         Freshness::Stale { since, .. } if since < now => Some(since),
         _ => None,
     }
 }
 
+/// What is judged by.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'a> {
+    /// What is known.
+    pub(crate) view: &'a Snapshot,
+    /// Graces, thresholds, silences.
+    pub(crate) settings: &'a DoctorSettings,
+    /// The moment.
+    pub(crate) now: Timestamp,
+}
+
 /// Runs a check that has all it needs over one object.
-fn within_reach(
-    view: &Snapshot,
-    settings: &DoctorSettings,
-    now: Timestamp,
+pub(crate) fn within_reach(
+    Ground { view, settings, now }: Ground<'_>,
     check: &Check,
     stale: Option<Timestamp>,
     object: &Observed,
+    readings: &Readings,
 ) -> Judgement {
     let own = settings.of(check, object);
     if own.enabled == Some(false) {
         return Judgement::Off;
     }
-    let subject = Subject { check, object, view, settings: &own, now };
+    let subject = Subject { check, object, view, settings: &own, now, readings };
     let verdict = catch_unwind(AssertUnwindSafe(|| (check.examine)(&subject))).unwrap_or_else(|_| Ok(vec![failed(&subject)]));
     let verdict = verdict.map(|findings| findings.into_iter().map(|finding| on_silent_node(view, finding)).collect());
     judge(verdict, stale, &own.severity, own.grace_seconds, now)

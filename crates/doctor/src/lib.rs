@@ -11,6 +11,7 @@ mod examination;
 mod finding;
 pub mod incidents;
 pub mod probes;
+mod rounds;
 mod settings;
 
 pub use check::{Check, Mode, Severity, Subject, Threshold, Undecided, Verdict};

@@ -1,5 +1,7 @@
 //! Identity: of clusters, resource types and objects. Two strings in one signature are a bug waiting, so each has its own type.
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,8 +10,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 macro_rules! string_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, PartialEq, Eq, Hash)]
         pub struct $name(Arc<str>);
+
+        impl Ord for $name {
+            /// By the text. Texts that are held once are compared by where they lie: objects of a namespace share most of theirs.
+            fn cmp(&self, other: &Self) -> Ordering {
+                if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
         impl $name {
             /// The text as Kubernetes gave it.
@@ -20,6 +35,12 @@ macro_rules! string_id {
             /// True for the empty text, which Kubernetes uses for "none" (core group, cluster scope).
             pub fn is_empty(&self) -> bool {
                 self.0.is_empty()
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
             }
         }
 

@@ -211,7 +211,7 @@ impl<'a> Node<'a> {
 
     /// Whether it is `null`.
     pub fn is_null(self) -> bool {
-        matches!(self.shape(), Shape::Null)
+        !matches!(self.0.first().copied(), Some(FALSE | TRUE | NUMBER | TEXT | LIST | FIELDS))
     }
 
     /// Whether it is a map.
@@ -267,7 +267,7 @@ impl<'a> Node<'a> {
     /// What stands at a JSON pointer, through maps and lists.
     pub fn pointer(self, path: &str) -> Option<Node<'a>> {
         let mut here = self;
-        for step in path.split('/').skip(1) {
+        for step in steps(path) {
             here = match here.shape() {
                 Shape::Fields(fields) => fields.get(&unescape(step))?,
                 Shape::List(list) => list.iter().nth(step.parse().ok()?)?,
@@ -292,9 +292,20 @@ impl<'a> Node<'a> {
     }
 }
 
+/// The steps of a JSON pointer. Checks follow millions of short ones a second, for which this is faster than a search in text.
+pub(crate) fn steps(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = path.strip_prefix('/');
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.bytes().position(|byte| byte == b'/');
+        rest = end.and_then(|end| text.get(end + 1..));
+        text.get(..end.unwrap_or(text.len()))
+    })
+}
+
 /// A step of a JSON pointer, as the key that it means.
 pub(crate) fn unescape(step: &str) -> std::borrow::Cow<'_, str> {
-    if step.contains('~') { step.replace("~1", "/").replace("~0", "~").into() } else { step.into() }
+    if step.as_bytes().contains(&b'~') { step.replace("~1", "/").replace("~0", "~").into() } else { step.into() }
 }
 
 impl std::fmt::Debug for Node<'_> {
@@ -377,13 +388,13 @@ impl<'a> Fields<'a> {
 
     /// What stands at a key.
     pub fn get(self, key: &str) -> Option<Node<'a>> {
-        let mut rest = self.rest;
+        let (mut rest, first) = (self.rest, key.as_bytes().first());
         while !rest.is_empty() {
             let here = take_letters(&mut rest);
-            let value = take_node(&mut rest);
-            match here.cmp(key.as_bytes()) {
-                std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => return Some(value),
+            // Most keys differ in their first letter.
+            match here.first().cmp(&first).then_with(|| here.cmp(key.as_bytes())) {
+                std::cmp::Ordering::Less => _ = take_node(&mut rest),
+                std::cmp::Ordering::Equal => return Some(take_node(&mut rest)),
                 std::cmp::Ordering::Greater => return None,
             }
         }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::document::{Fields, List, Node, Shape, unescape};
+use crate::document::{Fields, List, Node, Shape, steps, unescape};
 use jiff::Timestamp;
 
 /// A field that does not have the type the API gives it.
@@ -49,7 +49,7 @@ pub fn malformed(path: &str, wanted: &'static str, value: Node<'_>) -> Malformed
 pub fn at<'a>(root: Node<'a>, path: &str) -> Read<Option<Node<'a>>> {
     let mut here = root;
     let mut end = 0;
-    for step in path.split('/').skip(1) {
+    for step in steps(path) {
         let next = match here.shape() {
             Shape::Fields(fields) => fields.get(&unescape(step)),
             Shape::Null => None,

@@ -328,8 +328,9 @@ fn show(told: &Told, flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Resu
     let mut page = Page { out: &mut *context.around.stdout, paint, columns, now: report.at };
     page.findings(&report.findings)?;
     if flags.all {
-        page.aside("Within its grace, not told yet", &report.held, &told.dues)?;
-        page.aside("Silenced", &report.silenced, &[])?;
+        let held = report.held.iter().enumerate().map(|(index, finding)| (finding, told.dues.get(index).map(|due| ("told", *due))));
+        page.aside("Within its grace, not told yet", held)?;
+        page.aside("Silenced", report.silenced.iter().map(|one| (&one.finding, Some(("silence ends", one.silenced_until)))))?;
         page.unsettled(&report.unsettled)?;
     }
     context.around.stdout.flush()?;
@@ -350,7 +351,10 @@ fn summary(told: &Told) -> String {
         .filter(|severity| count(*severity) > 0)
         .map(|severity| format!("{} {}", count(severity), severity.as_str()))
         .collect();
-    let found = if parts.is_empty() { "nothing is wrong".to_owned() } else { parts.join(", ") };
+    let mut found = if parts.is_empty() { "nothing is wrong".to_owned() } else { parts.join(", ") };
+    if report.count > report.findings.len() as u64 {
+        found.push_str(&format!(" of {} findings, the worst of which are told", grouped(report.count)));
+    }
     let checks = counted(report.checks.len() as u64, "check");
     let place = match &told.asked {
         Asked::Cluster(alias, looked) => format!("in {alias} ({})", looked.server_version),
@@ -377,12 +381,14 @@ fn verdict(report: &DoctorReport, flags: &DoctorFlags) -> Result<(), Failure> {
         FailOn::Critical => IncidentSeverity::Critical,
         FailOn::Never => return Ok(()),
     };
+    let is_cut = report.count > report.findings.len() as u64;
     let bad: Vec<&IncidentFinding> = report.findings.iter().filter(|finding| finding.severity >= least).collect();
     match bad.iter().map(|finding| finding.since).min() {
         None => Ok(()),
         Some(oldest) => Err(Failure::BadNews {
             problem: format!(
-                "{} of severity {} or worse, the oldest for {}",
+                "{}{} of severity {} or worse, the oldest for {}",
+                if is_cut { "at least " } else { "" },
                 counted(bad.len() as u64, "finding"),
                 least.as_str(),
                 between(oldest, report.at)

@@ -94,13 +94,17 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// Findings that are no news, one line each.
-    pub(crate) fn aside(&mut self, title: &str, findings: &[IncidentFinding], dues: &[Timestamp]) -> io::Result<()> {
-        for (index, finding) in findings.iter().enumerate() {
+    /// Findings that are no news, one line each, with what happens next and when.
+    pub(crate) fn aside<'f>(
+        &mut self,
+        title: &str,
+        findings: impl Iterator<Item = (&'f IncidentFinding, Option<(&'static str, Timestamp)>)>,
+    ) -> io::Result<()> {
+        for (index, (finding, next)) in findings.enumerate() {
             if index == 0 {
                 writeln!(self.out, "\n{}", self.paint.text(Ink::Strong, title))?;
             }
-            let told = dues.get(index).map(|due| format!(" (told in {})", between(self.now, *due))).unwrap_or_default();
+            let told = next.map(|(what, at)| format!(" ({what} in {})", between(self.now, at))).unwrap_or_default();
             let place = place(&finding.namespace, &finding.name);
             let text = format!("{} {} {place}: {}{told}", finding.reason, finding.kind, finding.message);
             writeln!(self.out, "{}", self.paint.text(Ink::Faint, &shorten(&clean(&text), self.columns, Cut::End)))?;

@@ -27,7 +27,7 @@ const WINDOW: SignedDuration = SignedDuration::from_hours(1);
 /// Looks at one pod.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let pod = subject.known()?;
-    if matches!(reading::phase(subject)?, "Succeeded" | "Failed") || reading::is_leaving(pod)? {
+    if matches!(reading::phase(subject)?, "Succeeded" | "Failed") || reading::leaves(subject)? {
         return Ok(Vec::new());
     }
     // A loop is told as a loop.
@@ -43,7 +43,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         let seen: Vec<_> = trail.into_iter().flat_map(|trail| trail.restarts_since(container.name, from)).collect();
         let counted: i64 = seen.iter().map(|restart| restart.steps).sum();
         if counted < wanted {
-            let last = container.terminated("lastState")?.and_then(|end| end.finished_at);
+            let last = container.terminated(reading::End::Last)?.and_then(|end| end.finished_at);
             let is_late = last.is_some_and(|finished| finished >= from);
             let is_recorded =
                 subject.view.past_start().is_some_and(|start| start <= from || pod.created_at().is_some_and(|made| start <= made));

@@ -57,14 +57,14 @@ const CLASSES: &[(Class, &[&str])] = &[
 /// Looks at one pod.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let pod = subject.known()?;
-    if matches!(reading::phase(subject)?, "Succeeded" | "Failed") || reading::is_leaving(pod)? {
+    if matches!(reading::phase(subject)?, "Succeeded" | "Failed") || reading::leaves(subject)? {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
     for container in reading::containers(pod)? {
         let Some((waiting, message)) = container.waiting()? else { continue };
         let Some(reason) = REASONS.iter().find(|reason| **reason == waiting) else { continue };
-        let since = container.terminated("lastState")?.and_then(|end| end.finished_at);
+        let since = container.terminated(reading::End::Last)?.and_then(|end| end.finished_at);
         let since = subject.since(since.or(reading::bound_since(pod)?));
         let text = format!("container `{}` cannot be started{}", container.name, said(message));
         let mut finding = subject.finding(reason, text, since).part(container.name);

@@ -34,7 +34,7 @@ const FIRST_GRACE_SECONDS: i64 = 60;
 /// Looks at one pod.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let pod = subject.known()?;
-    if matches!(reading::phase(subject)?, "Succeeded" | "Failed") || reading::is_leaving(pod)? {
+    if matches!(reading::phase(subject)?, "Succeeded" | "Failed") || reading::leaves(subject)? {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
@@ -48,9 +48,9 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
 
 fn look(subject: &Subject<'_>, container: &Container<'_>) -> Result<Option<Finding>, Undecided> {
     let is_backing_off = container.waiting()?.is_some_and(|(reason, _)| reason == "CrashLoopBackOff");
-    let last = match container.terminated("state")? {
+    let last = match container.terminated(reading::End::Present)? {
         Some(now) => Some(now),
-        None => container.terminated("lastState")?,
+        None => container.terminated(reading::End::Last)?,
     };
     let window = SignedDuration::from_secs(subject.threshold("windowSeconds"));
     let from = subject.now.checked_sub(window).unwrap_or(Timestamp::MIN);

@@ -130,7 +130,7 @@ const UNKNOWN_CLASS: &str = "Other";
 /// Looks at one pod.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let pod = subject.known()?;
-    if matches!(reading::phase(subject)?, "Succeeded" | "Failed") || reading::is_leaving(pod)? {
+    if matches!(reading::phase(subject)?, "Succeeded" | "Failed") || reading::leaves(subject)? {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();

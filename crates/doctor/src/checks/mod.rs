@@ -94,6 +94,7 @@ use crate::check::Check;
 use crate::probes;
 
 pub(crate) use image_pull::class_name as image_pull_class;
+pub(crate) use reading::Readings;
 
 /// Every check, in the order of the catalogue.
 pub const CHECKS: &[&Check] = &[

@@ -26,13 +26,13 @@ pub(super) const CHECK: Check = Check {
 /// Looks at one pod.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let pod = subject.known()?;
-    if reading::is_leaving(pod)? {
+    if reading::leaves(subject)? {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
     for container in reading::containers(pod)? {
-        for place in ["state", "lastState"] {
-            let Some(end) = container.terminated(place)?.filter(|end| end.reason == "OOMKilled") else { continue };
+        for end in reading::End::ALL {
+            let Some(end) = container.terminated(end)?.filter(|end| end.reason == "OOMKilled") else { continue };
             let since = subject.since(end.finished_at);
             let kills = kills_in_an_hour(subject, &container);
             let severity = if kills >= subject.threshold("criticalKillsPerHour") { Severity::Critical } else { Severity::Warning };

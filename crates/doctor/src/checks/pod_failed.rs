@@ -23,7 +23,7 @@ pub(super) const CHECK: Check = Check {
 /// Looks at one pod.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let pod = subject.known()?;
-    if reading::phase(subject)? != "Failed" || reading::is_leaving(pod)? || pod.controller().is_some() {
+    if reading::phase(subject)? != "Failed" || reading::leaves(subject)? || pod.controller().is_some() {
         return Ok(Vec::new());
     }
     let reason = pod.text("/status/reason")?.unwrap_or_default();
@@ -32,7 +32,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     }
     let mut ends = Vec::new();
     for container in reading::containers(pod)? {
-        if let Some(end) = container.terminated("state")?.filter(|end| end.exit_code != Some(0)) {
+        if let Some(end) = container.terminated(reading::End::Present)?.filter(|end| end.exit_code != Some(0)) {
             let code = end.exit_code.map_or("an unknown exit code".to_owned(), |code| format!("exit code {code}"));
             ends.push((format!("container `{}` ended with {code}", container.name), end.finished_at));
         }

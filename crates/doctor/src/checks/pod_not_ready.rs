@@ -27,7 +27,7 @@ pub(super) const CHECK: Check = Check {
 /// Looks at one pod.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let pod = subject.known()?;
-    if reading::phase(subject)? != "Running" || reading::is_leaving(pod)? {
+    if reading::phase(subject)? != "Running" || reading::leaves(subject)? {
         return Ok(Vec::new());
     }
     let Some(ready) = pod.condition("Ready")? else {

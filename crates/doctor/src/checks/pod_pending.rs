@@ -52,7 +52,7 @@ const TOLD_ELSEWHERE: [&str; 14] = [
 /// Looks at one pod.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let pod = subject.known()?;
-    if reading::phase(subject)? != "Pending" || reading::is_leaving(pod)? {
+    if reading::phase(subject)? != "Pending" || reading::leaves(subject)? {
         return Ok(Vec::new());
     }
     let scheduled = pod.condition("PodScheduled")?;

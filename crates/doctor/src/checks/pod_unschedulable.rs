@@ -85,7 +85,7 @@ const CAUSES: &[Cause] = &[
 /// Looks at one pod.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let pod = subject.known()?;
-    if reading::phase(subject)? != "Pending" || reading::is_leaving(pod)? {
+    if reading::phase(subject)? != "Pending" || reading::leaves(subject)? {
         return Ok(Vec::new());
     }
     let Some(scheduled) = pod.condition("PodScheduled")? else { return Ok(Vec::new()) };

@@ -2,12 +2,36 @@
 //!
 //! Pure.
 
+use std::cell::OnceCell;
+
 use jiff::Timestamp;
 use proreus_observe::document::Node;
 use proreus_observe::field::{self, Read, malformed};
 use proreus_observe::{KindRef, Observed};
 
 use crate::check::{Subject, Undecided};
+
+/// Which end of a container.
+#[derive(Clone, Copy)]
+pub(super) enum End {
+    /// The present one: it does not run.
+    Present,
+    /// The one before its present state.
+    Last,
+}
+
+impl End {
+    /// Both.
+    pub(super) const ALL: [Self; 2] = [Self::Present, Self::Last];
+
+    /// Where the status tells of it.
+    fn place(self) -> &'static str {
+        match self {
+            Self::Present => "/state/terminated",
+            Self::Last => "/lastState/terminated",
+        }
+    }
+}
 
 /// A container of a pod with its status.
 #[derive(Clone, Copy)]
@@ -30,12 +54,13 @@ impl<'a> Container<'a> {
         Ok(Some((reason, field::text(self.status, "/state/waiting/message")?.unwrap_or_default())))
     }
 
-    /// Its end: the present one, or else the one before the present state.
-    pub(super) fn terminated(&self, place: &'static str) -> Read<Option<Terminated<'a>>> {
-        let path = |key: &str| format!("/{place}/terminated/{key}");
-        if field::map(self.status, &format!("/{place}/terminated"))?.is_none() {
+    /// How it ended, where it did.
+    pub(super) fn terminated(&self, end: End) -> Read<Option<Terminated<'a>>> {
+        let place = end.place();
+        if field::map(self.status, place)?.is_none() {
             return Ok(None);
         }
+        let path = |key: &str| format!("{place}/{key}");
         Ok(Some(Terminated {
             reason: field::text(self.status, &path("reason"))?.unwrap_or_default(),
             message: field::text(self.status, &path("message"))?.unwrap_or_default(),
@@ -66,14 +91,26 @@ pub(super) struct Terminated<'a> {
     pub(super) finished_at: Option<Timestamp>,
 }
 
+/// What nearly every check reads of an object, read once for all that look at the same one.
+#[derive(Default)]
+pub(crate) struct Readings {
+    leaves: OnceCell<Read<bool>>,
+}
+
+/// [`is_leaving`] of the pod before the check.
+pub(super) fn leaves(subject: &Subject<'_>) -> Read<bool> {
+    subject.readings.leaves.get_or_init(|| is_leaving(subject.object)).clone()
+}
+
 /// Every container that the status of a pod tells of: those that run first, the ordinary, the ephemeral.
 pub(super) fn containers(pod: &Observed) -> Read<Vec<Container<'_>>> {
     let mut found = Vec::new();
-    for (path, is_init) in
-        [("/status/initContainerStatuses", true), ("/status/containerStatuses", false), ("/status/ephemeralContainerStatuses", false)]
-    {
-        for status in pod.list(path)? {
-            let name = field::text(status, "/name")?.ok_or_else(|| malformed(path, "a list of entries with names", status))?;
+    let Some(lists) = pod.map("/status")? else { return Ok(found) };
+    for (key, is_init) in [("initContainerStatuses", true), ("containerStatuses", false), ("ephemeralContainerStatuses", false)] {
+        let Some(list) = lists.get(key).filter(|list| !list.is_null()) else { continue };
+        let path = || format!("/status/{key}");
+        for status in list.as_array().ok_or_else(|| malformed(&path(), "a list", list))? {
+            let name = field::text(status, "/name")?.ok_or_else(|| malformed(&path(), "a list of entries with names", status))?;
             found.push(Container { name, status, is_init });
         }
     }

@@ -192,7 +192,12 @@ impl Snapshot {
     /// The clusters that anything is known of.
     pub fn clusters(&self) -> Vec<ClusterId> {
         let mut found: BTreeSet<ClusterId> = self.watching.clusters();
-        found.extend(self.objects.keys().map(|id| id.cluster.clone()));
+        let mut next = self.objects.first_key_value();
+        while let Some((id, _)) = next {
+            let cluster = id.cluster.clone();
+            next = self.objects.range(beyond(&cluster)..).next();
+            found.insert(cluster);
+        }
         found.into_iter().collect()
     }
 
@@ -299,20 +304,19 @@ impl Snapshot {
     /// The owner at the top of the chain of controllers, which is the object itself where it has none. An owner that is not known is named
     /// as the reference names it, and ends the climb.
     pub fn top_owner(&self, id: &ObjectId) -> ObjectId {
-        let mut here = id.clone();
+        let Some(mut here) = self.objects.get(id) else { return id.clone() };
         for _ in 0..OWNERS_LIMIT {
-            let Some(observed) = self.objects.get(&here) else { break };
-            let Some(owner) = observed.controller() else { break };
+            let Some(owner) = here.controller_reference() else { break };
             // Static pods are owned by their node, which is not what they are a part of.
-            if owner.kind.as_str() == "Node" {
+            if owner.kind() == "Node" {
                 break;
             }
-            here = match self.by_uid(&owner.uid) {
-                Some(known) => known.id.clone(),
-                None => owner.as_object(&observed.id),
-            };
+            match self.by_uid.get(owner.uid()).and_then(|id| self.objects.get(id)) {
+                Some(known) => here = known,
+                None => return owner.to_owned().as_object(&here.id),
+            }
         }
-        here
+        here.id.clone()
     }
 }
 
@@ -323,6 +327,12 @@ fn is_own(record: &Record) -> bool {
 
 fn is_event(id: &ObjectId) -> bool {
     id.kind.as_str() == "Event" && matches!(id.group.as_str(), "" | "events.k8s.io")
+}
+
+/// Where the objects of the clusters after this one begin.
+fn beyond(cluster: &ClusterId) -> ObjectId {
+    let next = format!("{cluster}\0").into();
+    first_of(&next, KindRef { group: "", kind: "", resource: "" }, &Namespace::default())
 }
 
 fn first_of(cluster: &ClusterId, kind: KindRef, namespace: &Namespace) -> ObjectId {

@@ -261,18 +261,26 @@ impl Observed {
 
     /// Who it belongs to. References that name nobody are left out.
     pub fn owners(&self) -> Vec<OwnerRef> {
-        let list = self.body().pointer("/metadata/ownerReferences").and_then(Node::as_array);
-        list.into_iter().flatten().filter_map(owner_of).collect()
+        self.owner_references().map(Reference::to_owned).collect()
     }
 
     /// The owner that controls it; the only one, where none is said to.
     pub fn controller(&self) -> Option<OwnerRef> {
-        let mut owners = self.owners();
-        match owners.iter().position(|owner| owner.is_controller) {
-            Some(index) => Some(owners.swap_remove(index)),
-            None if owners.len() == 1 => owners.pop(),
-            None => None,
+        self.controller_reference().map(Reference::to_owned)
+    }
+
+    /// The same, read where it lies.
+    pub(super) fn controller_reference(&self) -> Option<Reference<'_>> {
+        let mut owners = self.owner_references();
+        match self.owner_references().find(|owner| owner.is_controller()) {
+            Some(controller) => Some(controller),
+            None => owners.next().filter(|_| owners.next().is_none()),
         }
+    }
+
+    fn owner_references(&self) -> impl Iterator<Item = Reference<'_>> {
+        let list = self.body().pointer("/metadata/ownerReferences").and_then(Node::as_array);
+        list.into_iter().flatten().map(Reference).filter(|owner| ![owner.kind(), owner.word("name"), owner.uid()].contains(&""))
     }
 }
 
@@ -281,14 +289,34 @@ fn shared<T: Clone + PartialEq>(of: &T, held: Option<&T>) -> T {
     held.filter(|held| *held == of).unwrap_or(of).clone()
 }
 
-fn owner_of(reference: Node<'_>) -> Option<OwnerRef> {
-    let word = |key: &str| reference.get(key).and_then(Node::as_str).filter(|text| !text.is_empty());
-    let group = word("apiVersion").and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
-    Some(OwnerRef {
-        group: group.into(),
-        kind: word("kind")?.into(),
-        name: word("name")?.into(),
-        uid: word("uid")?.into(),
-        is_controller: reference.get("controller").and_then(Node::as_bool).unwrap_or(false),
-    })
+/// A reference to an owner, where it lies in the object.
+#[derive(Clone, Copy)]
+pub(super) struct Reference<'a>(Node<'a>);
+
+impl<'a> Reference<'a> {
+    pub(super) fn kind(self) -> &'a str {
+        self.word("kind")
+    }
+
+    pub(super) fn uid(self) -> &'a str {
+        self.word("uid")
+    }
+
+    pub(super) fn to_owned(self) -> OwnerRef {
+        OwnerRef {
+            group: self.word("apiVersion").split_once('/').map_or("", |(group, _)| group).into(),
+            kind: self.kind().into(),
+            name: self.word("name").into(),
+            uid: self.uid().into(),
+            is_controller: self.is_controller(),
+        }
+    }
+
+    fn is_controller(self) -> bool {
+        self.0.get("controller").and_then(Node::as_bool).unwrap_or(false)
+    }
+
+    fn word(self, key: &str) -> &'a str {
+        self.0.get(key).and_then(Node::as_str).unwrap_or_default()
+    }
 }
