@@ -93,8 +93,10 @@ pub struct CheckPage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SilencedFinding {
-    /// Until when it is not told.
-    pub silenced_until: Timestamp,
+    /// Until when it is not told; servers of old do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub silenced_until: Option<Timestamp>,
     /// The finding.
     #[serde(flatten)]
     pub finding: IncidentFinding,
@@ -158,7 +160,7 @@ pub struct DoctorReport {
     pub held: Vec<IncidentFinding>,
     /// What is wrong and silenced; the first thousand.
     pub silenced: Vec<SilencedFinding>,
-    /// What could not be decided; where there is more than a thousand, what was skipped comes first.
+    /// What could not be decided; where there is more than a thousand, what is about whole kinds comes first.
     pub unsettled: Vec<UnsettledFinding>,
     /// How each check went.
     pub checks: BTreeMap<String, CheckCounts>,
@@ -177,7 +179,7 @@ impl DoctorReport {
     /// With at most so many entries in each list.
     pub fn of(answer: &DoctorAnswer, limit: usize) -> Self {
         let finding = |finding: &doctor::Finding| IncidentFinding::from(watch::FindingRecord::from(finding));
-        let silenced = |silenced_until, finding| SilencedFinding { silenced_until, finding };
+        let silenced = |until, finding| SilencedFinding { silenced_until: Some(until), finding };
         let report = &answer.report;
         Self {
             at: answer.time,
@@ -197,7 +199,7 @@ impl DoctorReport {
 fn foremost(unsettled: &[doctor::Unsettled], limit: usize) -> Vec<&doctor::Unsettled> {
     let mut all: Vec<&doctor::Unsettled> = unsettled.iter().collect();
     if all.len() > limit {
-        all.sort_by_key(|one| (std::cmp::Reverse(one.state), one.object.is_some()));
+        all.sort_by_key(|one| (one.object.is_some(), std::cmp::Reverse(one.state)));
         all.truncate(limit);
     }
     all
@@ -266,7 +268,7 @@ mod tests {
             let report = DoctorReport::of(&answer, limit);
             report.unsettled.into_iter().map(|one| format!("{} {}", one.state, one.name.unwrap_or_default())).collect::<Vec<_>>()
         };
-        assert_eq!(told(3), ["skipped ", "skipped c", "unknown "]);
+        assert_eq!(told(3), ["skipped ", "unknown ", "skipped c"]);
         assert_eq!(told(5), ["unknown a", "unknown b", "unknown ", "skipped c", "skipped "], "the order of the checks where all are told");
     }
 }

@@ -16,7 +16,7 @@ mod status;
 
 pub use audit::{AuditEvent, AuditObject, audit_event};
 pub use change::{Change, ChangePage, FieldChange, FieldOp, Gap, Origin, Verb};
-pub use doctor::{Check, CheckCounts, CheckMode, CheckPage, CheckThreshold, DoctorReport, UnsettledFinding};
+pub use doctor::{Check, CheckCounts, CheckMode, CheckPage, CheckThreshold, DoctorReport, SilencedFinding, UnsettledFinding};
 pub use incident::{
     FindingOwner, Hidden, Incident, IncidentCause, IncidentFinding, IncidentPage, IncidentSeverity, IncidentState, OrHidden,
 };

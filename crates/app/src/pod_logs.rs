@@ -31,9 +31,9 @@ pub struct PodLogs {
 }
 
 impl PodLogs {
-    /// Those that are recorded.
-    pub fn new(clusters: &[ClusterSource]) -> Self {
-        Self { readers: clusters.iter().map(|source| (source.alias.clone(), LogReader::new(source))).collect() }
+    /// Those that are recorded; `secret_words` as for [`LogReader::new`].
+    pub fn new(clusters: &[ClusterSource], secret_words: &[String]) -> Self {
+        Self { readers: clusters.iter().map(|source| (source.alias.clone(), LogReader::new(source, secret_words))).collect() }
     }
 }
 

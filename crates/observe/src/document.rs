@@ -292,7 +292,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The steps of a JSON pointer. Checks follow millions of short ones a second, for which this is faster than a search in text.
+/// The steps of a JSON pointer, which is empty or begins with its sign. Checks follow millions of short ones a second, for which this is faster than a search in text.
 pub(crate) fn steps(path: &str) -> impl Iterator<Item = &str> {
     let mut rest = path.strip_prefix('/');
     std::iter::from_fn(move || {

@@ -3,6 +3,8 @@
 //! Pure. Logs are free text, so this hides what looks like a secret and promises nothing about the rest; what is recorded is redacted by its
 //! fields, see `redact`. Invariants: a line is told once, never split; the work is proportional to its length.
 
+use std::sync::Arc;
+
 use crate::redact::SECRET_NAMES;
 
 /// Stands in place of what is hidden.
@@ -27,10 +29,34 @@ const PIECE_BYTES: usize = 40;
 /// Hides, line after line of one log: a private key spans several.
 #[derive(Debug, Default)]
 pub(crate) struct LogWords {
+    names: SecretNames,
     in_key: bool,
 }
 
+/// The words of names of secrets: the built-in ones, which logs are always searched for, and those that are configured besides.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SecretNames(Arc<[String]>);
+
+impl SecretNames {
+    /// With these besides.
+    pub(crate) fn with(configured: &[String]) -> Self {
+        let is_new = |word: &&String| !word.is_empty() && !SECRET_NAMES.contains(&word.to_ascii_lowercase().as_str());
+        Self(configured.iter().filter(is_new).map(|word| word.to_ascii_lowercase()).collect())
+    }
+
+    /// Whether a name in small letters has one of them.
+    fn are_in(&self, name: &str) -> bool {
+        let configured = self.0.iter().map(String::as_str);
+        SECRET_NAMES.into_iter().chain([HEADER]).chain(configured).any(|word| name.contains(word))
+    }
+}
+
 impl LogWords {
+    /// For a log from its beginning.
+    pub(crate) fn of(names: &SecretNames) -> Self {
+        Self { names: names.clone(), in_key: false }
+    }
+
     /// The line without what it must not tell.
     pub(crate) fn hide(&mut self, line: &str) -> String {
         let marker = |word: &str| line.match_indices(word).filter(|(at, _)| is_of_key(line, at + word.len())).map(|(at, _)| at).last();
@@ -47,7 +73,7 @@ impl LogWords {
         if self.in_key || (piece.len() >= PIECE_BYTES && is_base64(piece) && !is_hash) {
             return HIDDEN.to_owned();
         }
-        told(line)
+        told(line, &self.names)
     }
 }
 
@@ -61,13 +87,13 @@ fn is_base64(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
 }
 
-fn told(line: &str) -> String {
+fn told(line: &str, names: &SecretNames) -> String {
     let mut told = String::with_capacity(line.len());
     let mut done = 0;
     let mut at = 0;
     let bytes = line.as_bytes();
     while at < bytes.len() {
-        match secret_at(line, at) {
+        match secret_at(line, at, names) {
             // Spans begin and end at ASCII signs, so both are borders of characters.
             Some((from, to)) if from >= done && to > from => {
                 told.push_str(line.get(done..from).unwrap_or_default());
@@ -82,12 +108,12 @@ fn told(line: &str) -> String {
 }
 
 /// Where a secret begins and ends, if the sign at a place says that there is one.
-fn secret_at(line: &str, at: usize) -> Option<(usize, usize)> {
+fn secret_at(line: &str, at: usize, names: &SecretNames) -> Option<(usize, usize)> {
     let bytes = line.as_bytes();
     let starts_word = at == 0 || bytes.get(at - 1).is_some_and(|byte| !is_of_name(*byte));
     match bytes.get(at)? {
         b':' if line.get(at..)?.starts_with("://") => user_in(line, at + 3),
-        b'=' | b':' => value_behind(line, at),
+        b'=' | b':' => value_behind(line, at, names),
         b'b' | b'B' if starts_word => credential(line, at),
         b'e' if starts_word && line.get(at..)?.starts_with("eyJ") => {
             let end = end_of(bytes, at, |byte| !is_of_name(byte));
@@ -133,7 +159,7 @@ fn credential(line: &str, at: usize) -> Option<(usize, usize)> {
 }
 
 /// The value behind the `=` or `:` at a place, when the name before it is one of a secret.
-fn value_behind(line: &str, at: usize) -> Option<(usize, usize)> {
+fn value_behind(line: &str, at: usize, names: &SecretNames) -> Option<(usize, usize)> {
     let bytes = line.as_bytes();
     let is_between = |byte: &u8| byte.is_ascii_whitespace() || is_quote(*byte) || *byte == b'\\';
     let before = bytes.get(..at)?;
@@ -141,7 +167,7 @@ fn value_behind(line: &str, at: usize) -> Option<(usize, usize)> {
     let name = before.get(..end)?;
     let length = name.iter().rev().take(NAME_BYTES).take_while(|byte| is_of_name(**byte)).count();
     let name = line.get(end - length..end)?.to_ascii_lowercase();
-    if !SECRET_NAMES.iter().chain([&HEADER]).any(|secret| name.contains(secret)) {
+    if !names.are_in(&name) {
         return None;
     }
     let from = end_of(bytes, at + 1, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'=' | b':'));
@@ -213,6 +239,14 @@ mod tests {
         }
         let token = format!("eyJ{}.{}.c", "a".repeat(30), "b".repeat(30));
         assert_eq!(hide(&format!("got {token} back")), "got [redacted] back");
+    }
+
+    #[test]
+    fn hides_behind_configured_words_besides_the_built_in_ones() {
+        let names = SecretNames::with(&["Geheimnis".to_owned(), "".to_owned(), "TOKEN".to_owned()]);
+        let mut words = LogWords::of(&names);
+        assert_eq!(words.hide("DB_GEHEIMNIS=a token=b name=c"), "DB_GEHEIMNIS=[redacted] token=[redacted] name=c");
+        assert_eq!(hide("DB_GEHEIMNIS=a"), "DB_GEHEIMNIS=a");
     }
 
     #[test]

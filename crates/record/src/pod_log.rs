@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::cluster_api::{ApiError, ByteStream, ClusterApi, LogPath};
 use crate::connect::ClusterSource;
-use crate::log_words::LogWords;
+use crate::log_words::{LogWords, SecretNames};
 
 /// Bytes of a log that are kept, the newest: more than anybody reads at once.
 const KEPT_BYTES: usize = 256 * 1024;
@@ -69,12 +69,13 @@ pub struct LogTail {
 #[derive(Clone)]
 pub struct LogReader {
     api: ClusterApi,
+    names: SecretNames,
 }
 
 impl LogReader {
-    /// By the client that records the cluster.
-    pub fn new(source: &ClusterSource) -> Self {
-        Self { api: ClusterApi::new(source.client.clone()) }
+    /// By the client that records the cluster. Values behind names with one of `secret_words` are hidden, besides those of the built-in words.
+    pub fn new(source: &ClusterSource, secret_words: &[String]) -> Self {
+        Self { api: ClusterApi::new(source.client.clone()), names: SecretNames::with(secret_words) }
     }
 
     /// The end of a log as it is now.
@@ -109,7 +110,7 @@ impl LogReader {
         if is_cut && let Some(end) = kept.iter().position(|byte| *byte == b'\n') {
             kept.drain(..=end);
         }
-        let mut words = LogWords::default();
+        let mut words = LogWords::of(&self.names);
         let lines = lines_of(&kept).into_iter().map(|line| words.hide(&line)).collect();
         Ok(LogTail { lines, is_cut })
     }
@@ -121,12 +122,12 @@ impl LogReader {
     pub async fn follow(&self, of: &LogQuestion) -> Result<LogFollower, LogRefusal> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let ending = CancellationToken::new();
-        let (api, path) = (self.api.clone(), path(of, true));
+        let (api, path, words) = (self.api.clone(), path(of, true), LogWords::of(&self.names));
         let cancelled = ending.clone();
         tokio::spawn(async move {
             tokio::select! {
                 () = cancelled.cancelled() => {}
-                () = carry(api, path, sender) => {}
+                () = carry(api, path, words, sender) => {}
             }
         });
         let mut follower = LogFollower { receiver, first: None, _ending: ending.drop_guard() };
@@ -177,9 +178,9 @@ fn path(of: &LogQuestion, follow: bool) -> String {
 }
 
 /// Carries a followed log to its reader, until it ends or breaks off.
-async fn carry(api: ClusterApi, path: String, sender: mpsc::Sender<Result<Vec<String>, LogRefusal>>) {
+async fn carry(api: ClusterApi, path: String, words: LogWords, sender: mpsc::Sender<Result<Vec<String>, LogRefusal>>) {
     let outcome = match api.open_patiently(&path, ACCEPT).await {
-        Ok(stream) => carry_lines(stream, &sender).await,
+        Ok(stream) => carry_lines(stream, words, &sender).await,
         Err(error) => Err(error),
     };
     if let Err(error) = outcome {
@@ -188,8 +189,12 @@ async fn carry(api: ClusterApi, path: String, sender: mpsc::Sender<Result<Vec<St
     }
 }
 
-async fn carry_lines(mut stream: ByteStream, sender: &mpsc::Sender<Result<Vec<String>, LogRefusal>>) -> Result<(), ApiError> {
-    let (mut begun, mut words) = (Vec::new(), LogWords::default());
+async fn carry_lines(
+    mut stream: ByteStream,
+    mut words: LogWords,
+    sender: &mpsc::Sender<Result<Vec<String>, LogRefusal>>,
+) -> Result<(), ApiError> {
+    let mut begun = Vec::new();
     while let Some(chunk) = stream.chunk().await? {
         begun.extend_from_slice(&chunk);
         let Some(end) = begun.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1) else {

@@ -95,7 +95,8 @@ pub struct RecordSection {
     pub noise_policy: Option<bool>,
     /// Further paths whose change alone is noise, such as `status.observedTime`.
     pub noise_paths: Option<Vec<String>>,
-    /// Words in the name of an environment variable whose value is redacted.
+    /// Words in the name of an environment variable whose value is redacted. In logs, values behind them are hidden besides those behind the
+    /// built-in ones.
     pub redact_env_words: Option<Vec<String>>,
     /// Annotations that are left out altogether.
     pub drop_annotations: Option<Vec<String>>,

@@ -163,11 +163,12 @@ impl Service {
         let files = door::Files::open(&settings)?;
         let journal = open_journal(settings.data_dir.clone()).await?;
         let key = redaction_key(&settings)?;
-        let redactor = Redactor::new(Arc::new(key), redaction_settings(&settings.record));
+        let redaction = redaction_settings(&settings.record);
+        let logs = PodLogs::new(&clusters, &redaction.env_name_patterns);
+        let redactor = Redactor::new(Arc::new(key), redaction);
         let wanted = recorder_settings(&settings.record, &recorder)?;
         let as_trait: Arc<dyn Journal> = journal.clone();
         let writable = clusters.clone();
-        let logs = PodLogs::new(&clusters);
         let handle =
             Recorder::start(RecorderInputs { journal: as_trait.clone(), clock: clock.clone(), redactor, clusters, settings: wanted })
                 .await?;

@@ -330,7 +330,7 @@ fn show(told: &Told, flags: &DoctorFlags, context: &mut Context<'_, '_>) -> Resu
     if flags.all {
         let held = report.held.iter().enumerate().map(|(index, finding)| (finding, told.dues.get(index).map(|due| ("told", *due))));
         page.aside("Within its grace, not told yet", held)?;
-        page.aside("Silenced", report.silenced.iter().map(|one| (&one.finding, Some(("silence ends", one.silenced_until)))))?;
+        page.aside("Silenced", report.silenced.iter().map(|one| (&one.finding, one.silenced_until.map(|until| ("silence ends", until)))))?;
         page.unsettled(&report.unsettled)?;
     }
     context.around.stdout.flush()?;
@@ -381,8 +381,9 @@ fn verdict(report: &DoctorReport, flags: &DoctorFlags) -> Result<(), Failure> {
         FailOn::Critical => IncidentSeverity::Critical,
         FailOn::Never => return Ok(()),
     };
-    let is_cut = report.count > report.findings.len() as u64;
     let bad: Vec<&IncidentFinding> = report.findings.iter().filter(|finding| finding.severity >= least).collect();
+    // The worst come first: where milder ones are told, none of the bad was cut.
+    let is_cut = report.count > report.findings.len() as u64 && bad.len() == report.findings.len();
     match bad.iter().map(|finding| finding.since).min() {
         None => Ok(()),
         Some(oldest) => Err(Failure::BadNews {

@@ -311,10 +311,15 @@ impl Snapshot {
             if owner.kind() == "Node" {
                 break;
             }
-            match self.by_uid.get(owner.uid()).and_then(|id| self.objects.get(id)) {
-                Some(known) => here = known,
-                None => return owner.to_owned().as_object(&here.id),
-            }
+            here = match self.by_uid.get(owner.uid()).and_then(|id| self.objects.get(id)) {
+                Some(known) => known,
+                None => {
+                    // A uid that two clusters share is known of one of them.
+                    let named = owner.to_owned().as_object(&here.id);
+                    let Some(known) = self.objects.get(&named) else { return named };
+                    known
+                }
+            };
         }
         here.id.clone()
     }
