@@ -16,6 +16,12 @@ use crate::finding::Finding;
 /// Classes of image pull failures that are the registry's and not the image's.
 const REGISTRY_CLASSES: [&str; 5] = ["Network", "Dns", "Tls", "HttpMismatch", "RateLimit"];
 
+/// Classes that a registry gives only when it answers: they are about the image.
+const IMAGE_CLASSES: [&str; 4] = ["NotFound", "Auth", "Platform", "Signature"];
+
+/// The reason of the digest of a storm.
+pub(super) const DIGEST: &str = "IncidentStorm";
+
 /// What makes a symptom the same one over time. Shared by all who hold it: every index of a symptom, and what is due of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(from = "SymptomName")]
@@ -77,6 +83,11 @@ impl IncidentKey {
         Self { owner: nameless(owner), reason }
     }
 
+    /// Whether it is the digest of a storm.
+    pub(super) fn is_digest(&self) -> bool {
+        self.reason == DIGEST
+    }
+
     /// Whether others than its own findings may belong to it.
     pub(super) fn is_group(&self) -> bool {
         matches!(self.owner.kind.as_str(), "Node" | "Registry")
@@ -123,6 +134,11 @@ pub(super) fn registry_of(finding: &Finding) -> Option<&str> {
     finding.registry.as_deref().filter(|_| finding.class.is_some_and(|class| REGISTRY_CLASSES.contains(&class)))
 }
 
+/// Whether a finding blames an image, which the registry has been asked for.
+pub(super) fn is_of_image(finding: &Finding) -> bool {
+    finding.class.is_some_and(|class| IMAGE_CLASSES.contains(&class))
+}
+
 /// An owner whatever its incarnation.
 pub(super) fn nameless(owner: &ObjectId) -> ObjectId {
     ObjectId { uid: Uid::default(), ..owner.clone() }
@@ -131,6 +147,11 @@ pub(super) fn nameless(owner: &ObjectId) -> ObjectId {
 /// A registry as the owner of an incident: it is no object of a cluster, and has no uid.
 pub(super) fn registry_object(cluster: &ClusterId, host: &str) -> ObjectId {
     thing(cluster, "Registry", host)
+}
+
+/// A node as the owner of what its kubelet did to pods, whether the node is known or not.
+pub(super) fn node_object(cluster: &ClusterId, name: &str) -> ObjectId {
+    thing(cluster, "Node", name)
 }
 
 /// The cluster as the owner of a digest.

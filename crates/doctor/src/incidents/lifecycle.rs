@@ -1,9 +1,10 @@
 //! The life of incidents: symptoms come and go, incidents open, change, flap, merge and are resolved.
 //!
-//! Pure, and stamped with the moments at which things were due. Not here: which incident a symptom belongs to (`explaining`), and what of an
-//! incident is worth telling (`telling`).
+//! Pure, and stamped with the moments at which things were due. Not here: which incident a symptom belongs to (`explaining`), for how long it
+//! does (`membership`), and what of an incident is worth telling (`telling`).
 
 mod explaining;
+mod membership;
 mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -13,10 +14,11 @@ use proreus_model::{ClusterId, ObjectId, Resource};
 use proreus_observe::{Relation, Snapshot};
 use serde::{Deserialize, Serialize};
 
+use membership::is_no_part_of;
+
 use super::agenda::Agenda;
-use super::grouping::{IncidentKey, SymptomKey, Target, cluster_object, nameless};
+use super::grouping::{DIGEST, IncidentKey, SymptomKey, Target, cluster_object, nameless};
 use super::incident::{Effect, Incident, IncidentState};
-use super::record::IncidentRecord;
 use super::settings::IncidentSettings;
 use crate::check::Severity;
 use crate::examination::Judgement;
@@ -38,6 +40,8 @@ pub(super) struct Symptom {
     pub(super) clean_since: Option<Timestamp>,
     /// The incident that it is a part of.
     pub(super) incident: Option<IncidentKey>,
+    /// Until when it may go by itself: its node came back, and pods need a while longer.
+    pub(super) recovers_until: Option<Timestamp>,
 }
 
 impl Symptom {
@@ -206,11 +210,12 @@ impl Lifecycle {
         self.index(&key, &finding, true);
         let symptom = self.symptoms.entry(key.clone()).or_insert_with(|| {
             let finding = finding.clone();
-            Box::new(Symptom { finding, seen_at: now, clean_since: None, incident: None })
+            Box::new(Symptom { finding, seen_at: now, clean_since: None, incident: None, recovers_until: None })
         });
         symptom.finding = finding;
         symptom.clean_since = None;
         match symptom.incident.clone() {
+            Some(of) if is_no_part_of(&symptom.finding, &of) => self.part(&key, now),
             Some(of) => {
                 let finding = symptom.finding.clone();
                 if let Some(incident) = self.open.get_mut(&of) {
@@ -226,6 +231,7 @@ impl Lifecycle {
     }
 
     fn went(&mut self, key: &SymptomKey, now: Timestamp) {
+        self.note_return(key, now);
         let Some(symptom) = self.symptoms.get_mut(key) else { return };
         match &symptom.incident {
             // It was never told: nothing has to be held.
@@ -256,53 +262,6 @@ impl Lifecycle {
         }
     }
 
-    fn remove(&mut self, key: &SymptomKey, now: Timestamp) {
-        self.ready.remove(key);
-        self.blocked.remove(key);
-        let Some(symptom) = self.symptoms.remove(key) else { return };
-        self.index(key, &symptom.finding, false);
-        let Some(of) = symptom.incident else { return };
-        let is_last = self.count_out(&of) == 0;
-        let Some(incident) = self.open.get_mut(&of) else { return };
-        if is_last {
-            // What it consisted of last stays in it, to be read.
-            self.resolve(&of, None, now);
-        } else {
-            if incident.findings.remove(key).is_none() {
-                incident.uncounted = incident.uncounted.saturating_sub(1);
-            }
-            incident.retell();
-            self.touched.insert(of);
-        }
-    }
-
-    pub(super) fn count_in(&mut self, incident: &IncidentKey) {
-        *self.members.entry(incident.clone()).or_default() += 1;
-    }
-
-    /// One symptom less; says how many are left.
-    fn count_out(&mut self, incident: &IncidentKey) -> u64 {
-        let left = self.members.get(incident).copied().unwrap_or(0).saturating_sub(1);
-        match left {
-            0 => self.members.remove(incident),
-            left => self.members.insert(incident.clone(), left),
-        };
-        left
-    }
-
-    fn resolve(&mut self, key: &IncidentKey, merged_into: Option<String>, now: Timestamp) {
-        let Some(mut incident) = self.open.remove(key) else { return };
-        incident.state = IncidentState::Resolved;
-        incident.resolved_at = Some(now);
-        incident.merged_into = merged_into;
-        self.told.remove(key);
-        self.effects.push(Effect::Resolved(Box::new(IncidentRecord::from(&incident))));
-        self.resolved.push_back((key.clone(), incident));
-        if self.resolved.len() > RESOLVED_LIMIT {
-            self.resolved.pop_front();
-        }
-    }
-
     /// Gives every symptom that is due its incident, at the end of a moment.
     pub(super) fn assign(&mut self, view: &Snapshot, now: Timestamp) {
         let mut due = std::mem::take(&mut self.ready);
@@ -311,6 +270,11 @@ impl Lifecycle {
         for key in due {
             let Some(symptom) = self.symptoms.get(&key).filter(|symptom| symptom.incident.is_none()) else { continue };
             let finding = symptom.finding.clone();
+            if let Some(until) = symptom.recovers_until.filter(|until| *until > now) {
+                self.agenda.put(until, Due::Symptom(key.clone()));
+                self.blocked.insert(key);
+                continue;
+            }
             match self.target(&finding, now) {
                 Target::Wait => {
                     self.blocked.insert(key);
@@ -328,18 +292,18 @@ impl Lifecycle {
         }
     }
 
-    /// In a storm, the digest instead of one more incident.
+    /// In a storm, the digest instead of one more incident. What groups others is the opposite of a storm.
     fn digested(&mut self, target: IncidentKey, owner: ObjectId, now: Timestamp) -> (IncidentKey, ObjectId) {
         let from = now.checked_sub(self.settings.storm_window()).unwrap_or(Timestamp::MIN);
         while self.openings.front().is_some_and(|opened| *opened < from) {
             self.openings.pop_front();
         }
         let is_storm = self.openings.len() >= usize::try_from(self.settings.storm_limit).unwrap_or(usize::MAX);
-        if !is_storm || self.open.contains_key(&target) {
+        if !is_storm || target.is_group() || self.open.contains_key(&target) {
             return (target, owner);
         }
         let cluster = cluster_object(&owner.cluster);
-        (IncidentKey::new(&cluster, "IncidentStorm"), cluster)
+        (IncidentKey::new(&cluster, DIGEST), cluster)
     }
 
     /// Gives the incident of a symptom the resource of its owner, by which access is given.
@@ -364,7 +328,10 @@ impl Lifecycle {
         let mut incident = match self.take_back(&target, now) {
             Some(former) => former,
             None => {
-                self.openings.push_back(now);
+                // What wakes nobody makes no storm, in which what should wake somebody would go under.
+                if finding.severity > Severity::Info {
+                    self.openings.push_back(now);
+                }
                 let mut fresh = Incident::open(&target, owner, finding, now);
                 group_words(&mut fresh);
                 fresh
@@ -390,31 +357,6 @@ impl Lifecycle {
         incident.uncounted = 0;
         Some(incident)
     }
-
-    /// Incidents whose every symptom belongs to a group that has just opened become part of it.
-    fn absorb(&mut self, group: &IncidentKey, now: Timestamp) {
-        let Some(id) = self.open.get(group).map(|incident| incident.id.clone()) else { return };
-        let belongs = |finding: &Finding| matches!(self.target(finding, now), Target::Incident(target, _) if target == *group);
-        let mut parts: BTreeMap<IncidentKey, Vec<(SymptomKey, Finding, bool)>> = BTreeMap::new();
-        for (key, symptom) in &self.symptoms {
-            if let Some(of) = symptom.incident.as_ref().filter(|of| *of != group) {
-                parts.entry(of.clone()).or_default().push((key.clone(), symptom.finding.clone(), belongs(&symptom.finding)));
-            }
-        }
-        for (of, symptoms) in parts.into_iter().filter(|(_, symptoms)| symptoms.iter().all(|(_, _, belongs)| *belongs)) {
-            for (key, finding, _) in symptoms {
-                if let Some(symptom) = self.symptoms.get_mut(&key) {
-                    symptom.incident = Some(group.clone());
-                }
-                self.count_in(group);
-                if let Some(incident) = self.open.get_mut(group) {
-                    incident.take(&key, &finding, true, now);
-                }
-            }
-            self.members.remove(&of);
-            self.resolve(&of, Some(id.clone()), now);
-        }
-    }
 }
 
 /// The plural that a kind most likely has.
@@ -433,7 +375,7 @@ fn group_words(incident: &mut Incident) {
             format!("several workloads cannot pull from `{}`", incident.owner.name),
             "see whether the registry is up, and whether the nodes reach it by name and trust its certificate",
         ),
-        "IncidentStorm" => (
+        DIGEST => (
             "more goes wrong at once than can be told one by one".to_owned(),
             "look for one cause of all: the network, storage, the control plane, a change to everything",
         ),

@@ -88,6 +88,8 @@ struct KeptSymptom {
     /// Its incident, by the position among the open ones.
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     incident: Option<usize>,
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    recovers_until: Option<Timestamp>,
 }
 
 /// A finding; owner and texts are positions in the tables.
@@ -203,6 +205,7 @@ impl<'a> Tables<'a> {
             seen_at: symptom.seen_at,
             clean_since: symptom.clean_since,
             incident: symptom.incident.as_ref().and_then(|key| self.open.get(key).copied()),
+            recovers_until: symptom.recovers_until,
         })
     }
 
@@ -356,7 +359,8 @@ impl<'a> KeptLifecycle<'a> {
             if let Some(incident) = &incident {
                 lifecycle.count_in(incident);
             }
-            let symptom = Symptom { finding, seen_at: kept.seen_at, clean_since: kept.clean_since, incident };
+            let (seen_at, clean_since, recovers_until) = (kept.seen_at, kept.clean_since, kept.recovers_until);
+            let symptom = Symptom { finding, seen_at, clean_since, incident, recovers_until };
             lifecycle.symptoms.insert(key, Box::new(symptom));
         }
         for (key, incident) in open {

@@ -2,11 +2,19 @@
 //!
 //! Pure. Invariant: the indexes hold exactly the symptoms that are there.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Lifecycle;
+use crate::check::Severity;
 use crate::finding::{Finding, Rank};
-use crate::incidents::grouping::{SymptomKey, Target, is_of_node, nameless, registry_object, registry_of};
+use crate::incidents::grouping::{IncidentKey, SymptomKey, Target, is_of_node, nameless, node_object, registry_object, registry_of};
+
+/// How much longer than its own grace a consequence waits for the grace of a cause: a workload that is down is not kept silent by a probe
+/// that allows half an hour.
+const CAUSE_WAIT: SignedDuration = SignedDuration::from_secs(60);
+
+/// The reason of pods that a kubelet evicted.
+const EVICTED: &str = "Evicted";
 
 impl Lifecycle {
     /// Brings the indexes into step; `is_there` says whether the symptom comes or goes.
@@ -67,6 +75,10 @@ impl Lifecycle {
                 None if !present.is_empty() => return Target::Wait,
                 None => {}
             }
+            // A kubelet that runs out of something evicts pods of many.
+            if finding.reason == EVICTED {
+                return Target::of(&node_object(cluster, node), EVICTED);
+            }
         }
         if let Some(registry) = registry_of(finding) {
             let owners = self.pulls.get(&(cluster.clone(), registry.to_owned())).into_iter().flatten();
@@ -76,30 +88,50 @@ impl Lifecycle {
                 return Target::of(&registry_object(cluster, registry), "RegistryUnreachable");
             }
         }
-        if finding.rank == Rank::Consequence {
-            let owner = nameless(&finding.owner);
-            let others = self.by_owner.of(&owner);
-            let mut causes =
-                others.filter_map(|key| Some((key, self.present(key, now)?))).filter(|(_, (other, _))| other.rank == Rank::Cause);
-            let mut is_pending = false;
-            let due = causes.find(|(_, (_, is_due))| {
-                is_pending |= !is_due;
-                *is_due
-            });
-            match due {
-                // Where the cause went, the consequence goes: a node or a registry may explain both.
-                Some((key, (cause, _))) => {
-                    let joined = self.symptoms.get(key).and_then(|symptom| symptom.incident.clone());
-                    let open = joined.and_then(|joined| Some((joined.clone(), self.open.get(&joined)?.owner.clone())));
-                    return match open {
-                        Some((joined, owner)) => Target::Incident(joined, Box::new(owner)),
-                        None => Target::of(&cause.owner, cause.reason),
-                    };
-                }
-                None if is_pending => return Target::Wait,
-                None => {}
+        let by_kin = match finding.rank {
+            Rank::Consequence => self.cause_of(finding, now),
+            Rank::Cause => self.standing_consequence_of(finding, now),
+        };
+        by_kin.unwrap_or_else(|| Target::of(&finding.owner, finding.reason))
+    }
+
+    /// Where the cause of a consequence is, if it has one: what wakes nobody does not explain what does.
+    fn cause_of(&self, finding: &Finding, now: Timestamp) -> Option<Target> {
+        let owner = nameless(&finding.owner);
+        let others = self.by_owner.of(&owner).filter_map(|key| Some((key, self.present(key, now)?)));
+        let mut causes =
+            others.filter(|(_, (other, _))| other.rank == Rank::Cause && other.severity > Severity::Info.min(finding.severity));
+        let latest = finding.due().checked_add(CAUSE_WAIT).unwrap_or(Timestamp::MAX);
+        let mut is_pending = false;
+        let due = causes.find(|(_, (other, is_due))| {
+            is_pending |= !is_due && other.due() <= latest;
+            *is_due
+        });
+        match due {
+            // Where the cause went, the consequence goes: a node or a registry may explain both.
+            Some((key, (cause, _))) => {
+                let joined = self.symptoms.get(key).and_then(|symptom| symptom.incident.clone());
+                let open = joined.and_then(|joined| Some((joined.clone(), self.open.get(&joined)?.owner.clone())));
+                Some(match open {
+                    Some((joined, owner)) => Target::Incident(joined, Box::new(owner)),
+                    None => Target::of(&cause.owner, cause.reason),
+                })
             }
+            None => is_pending.then_some(Target::Wait),
         }
-        Target::of(&finding.owner, finding.reason)
+    }
+
+    /// Where a consequence of the same owner is told of already, which did not wait for this cause.
+    fn standing_consequence_of(&self, finding: &Finding, now: Timestamp) -> Option<Target> {
+        if finding.severity == Severity::Info {
+            return None;
+        }
+        let owner = nameless(&finding.owner);
+        self.by_owner.of(&owner).find_map(|key| {
+            let (other, _) = self.present(key, now).filter(|(other, _)| other.rank == Rank::Consequence)?;
+            let joined = self.symptoms.get(key)?.incident.as_ref()?;
+            let stands_alone = *joined == IncidentKey::new(&other.owner, other.reason) && other.severity >= finding.severity;
+            stands_alone.then(|| Target::of(&other.owner, other.reason))
+        })
     }
 }
