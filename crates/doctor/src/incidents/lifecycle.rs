@@ -77,6 +77,8 @@ pub(super) struct Lifecycle {
     pub(super) symptoms: BTreeMap<SymptomKey, Box<Symptom>>,
     /// Symptoms by the name of their owner, and by their node: a change of either concerns them.
     by_owner: Relation<ObjectId, SymptomKey>,
+    /// Those of them that others may explain: few among the thousands of a large workload.
+    consequences: Relation<ObjectId, SymptomKey>,
     by_node: Relation<String, SymptomKey>,
     /// How many symptoms an incident has.
     members: BTreeMap<IncidentKey, u64>,

@@ -21,9 +21,16 @@ impl Lifecycle {
     pub(in crate::incidents) fn index(&mut self, key: &SymptomKey, finding: &Finding, is_there: bool) {
         self.index_explanations(key, finding, is_there);
         let owner = nameless(&finding.owner);
+        let is_consequence = finding.rank == Rank::Consequence;
         if is_there {
+            if is_consequence {
+                self.consequences.put(owner.clone(), key.clone());
+            }
             self.by_owner.put(owner, key.clone());
         } else {
+            if is_consequence {
+                self.consequences.take(&owner, key);
+            }
             self.by_owner.take(&owner, key);
         }
         match &finding.node {
@@ -127,8 +134,8 @@ impl Lifecycle {
             return None;
         }
         let owner = nameless(&finding.owner);
-        self.by_owner.of(&owner).find_map(|key| {
-            let (other, _) = self.present(key, now).filter(|(other, _)| other.rank == Rank::Consequence)?;
+        self.consequences.of(&owner).find_map(|key| {
+            let (other, _) = self.present(key, now)?;
             let joined = self.symptoms.get(key)?.incident.as_ref()?;
             let stands_alone = *joined == IncidentKey::new(&other.owner, other.reason) && other.severity >= finding.severity;
             stands_alone.then(|| Target::of(&other.owner, other.reason))
