@@ -272,6 +272,11 @@ impl Lifecycle {
         for key in due {
             let Some(symptom) = self.symptoms.get(&key).filter(|symptom| symptom.incident.is_none()) else { continue };
             let finding = symptom.finding.clone();
+            if finding.is_stale {
+                // Its grace ended while nobody looked: whether it still is so is told by the next look.
+                self.blocked.insert(key);
+                continue;
+            }
             if let Some(until) = symptom.recovers_until.filter(|until| *until > now) {
                 self.agenda.put(until, Due::Symptom(key.clone()));
                 self.blocked.insert(key);
