@@ -47,6 +47,7 @@ kinds! {
     MACHINE = "cluster.x-k8s.io" "Machine" "machines";
     MACHINE_DEPLOYMENT = "cluster.x-k8s.io" "MachineDeployment" "machinedeployments";
     MACHINE_HEALTH_CHECK = "cluster.x-k8s.io" "MachineHealthCheck" "machinehealthchecks";
+    MACHINE_POOL = "cluster.x-k8s.io" "MachinePool" "machinepools";
     MCP_SERVER = "mcpruntime.org" "MCPServer" "mcpservers";
     MUTATING_WEBHOOKS = "admissionregistration.k8s.io" "MutatingWebhookConfiguration" "mutatingwebhookconfigurations";
     NETWORK_POLICY = "networking.k8s.io" "NetworkPolicy" "networkpolicies";
