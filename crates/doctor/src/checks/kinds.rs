@@ -48,12 +48,15 @@ kinds! {
     MACHINE_DEPLOYMENT = "cluster.x-k8s.io" "MachineDeployment" "machinedeployments";
     MACHINE_HEALTH_CHECK = "cluster.x-k8s.io" "MachineHealthCheck" "machinehealthchecks";
     MACHINE_POOL = "cluster.x-k8s.io" "MachinePool" "machinepools";
+    MACHINE_SET = "cluster.x-k8s.io" "MachineSet" "machinesets";
     MCP_SERVER = "mcpruntime.org" "MCPServer" "mcpservers";
+    MULTI_CLUSTER_SERVICE = "k0rdent.mirantis.com" "MultiClusterService" "multiclusterservices";
     MUTATING_WEBHOOKS = "admissionregistration.k8s.io" "MutatingWebhookConfiguration" "mutatingwebhookconfigurations";
     NETWORK_POLICY = "networking.k8s.io" "NetworkPolicy" "networkpolicies";
     OCI_REPOSITORY = "source.toolkit.fluxcd.io" "OCIRepository" "ocirepositories";
     ORDER = "acme.cert-manager.io" "Order" "orders";
     ROLLOUT = "argoproj.io" "Rollout" "rollouts";
+    SERVICE_SET = "k0rdent.mirantis.com" "ServiceSet" "servicesets";
     SUBSCRIPTION = "operators.coreos.com" "Subscription" "subscriptions";
     TCP_ROUTE = "gateway.networking.k8s.io" "TCPRoute" "tcproutes";
     TLS_ROUTE = "gateway.networking.k8s.io" "TLSRoute" "tlsroutes";
