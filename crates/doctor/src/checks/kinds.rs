@@ -49,6 +49,8 @@ kinds! {
     MACHINE_HEALTH_CHECK = "cluster.x-k8s.io" "MachineHealthCheck" "machinehealthchecks";
     MACHINE_POOL = "cluster.x-k8s.io" "MachinePool" "machinepools";
     MACHINE_SET = "cluster.x-k8s.io" "MachineSet" "machinesets";
+    MCP_ACCESS_GRANT = "mcpruntime.org" "MCPAccessGrant" "mcpaccessgrants";
+    MCP_AGENT_SESSION = "mcpruntime.org" "MCPAgentSession" "mcpagentsessions";
     MCP_SERVER = "mcpruntime.org" "MCPServer" "mcpservers";
     MULTI_CLUSTER_SERVICE = "k0rdent.mirantis.com" "MultiClusterService" "multiclusterservices";
     MUTATING_WEBHOOKS = "admissionregistration.k8s.io" "MutatingWebhookConfiguration" "mutatingwebhookconfigurations";
