@@ -26,6 +26,9 @@ pub(super) const CHECK: Check = Check {
     ..Check::BASE
 };
 
+/// Grace of a gateway that waits for its address: a load balancer of a cloud takes minutes, as that of a service does.
+const ADDRESS_GRACE_SECONDS: i64 = 300;
+
 /// Looks at one Gateway.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let gateway = subject.known()?;
@@ -56,7 +59,9 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
             Some(programmed) if programmed.is_true() || joins::is_outdated(gateway, &programmed)? => {}
             Some(programmed) => {
                 let text = format!("the gateway is not programmed{}", words(&programmed));
-                gathered.tell(tell(subject, "GatewayNotProgrammed", text, &programmed));
+                let finding = tell(subject, "GatewayNotProgrammed", text, &programmed);
+                let is_waiting = matches!(programmed.reason, "AddressNotAssigned" | "Pending");
+                gathered.tell(if is_waiting { finding.grace(ADDRESS_GRACE_SECONDS) } else { finding });
             }
         }
     }
