@@ -175,5 +175,7 @@ fn is_paused(object: &Observed) -> Result<bool, Undecided> {
     // Of several revisions of a package of Crossplane, the older ones lie idle.
     let is_idle = word_at(object, "/spec/desiredState")? == Some("Inactive");
     let paused = ["crossplane.io/paused", "reconcile.external-secrets.io/paused", "autoscaling.keda.sh/paused"];
-    Ok(is_idle || paused.iter().any(|key| object.annotation(key) == Some("true")))
+    // Of this one, its being there counts.
+    let is_held = object.annotation("cluster.x-k8s.io/paused").is_some();
+    Ok(is_idle || is_held || paused.iter().any(|key| object.annotation(key) == Some("true")))
 }
