@@ -34,11 +34,7 @@ impl Stages {
     pub(super) fn for_life(self, begin: Timestamp, end: Timestamp) -> Self {
         let life = end.duration_since(begin).as_secs();
         let share = |parts: i64| if life / parts < DAY { 0 } else { life / parts };
-        Self {
-            info: self.info.map(|info| info.min(share(3))),
-            warning: self.warning.min(share(4)),
-            critical: self.critical.min(share(8)),
-        }
+        Self { info: self.info.map(|info| info.min(share(3))), warning: self.warning.min(share(4)), critical: self.critical.min(share(8)) }
     }
 }
 

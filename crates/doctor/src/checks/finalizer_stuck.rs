@@ -32,13 +32,7 @@ const FLUX_GRACE_SECONDS: i64 = 3_600;
 
 /// Kinds whose deletion other checks follow, or may take hours.
 fn is_followed_elsewhere(object: &Observed) -> bool {
-    let own = [
-        KindRef::POD,
-        KindRef::NAMESPACE,
-        kinds::CUSTOM_RESOURCE_DEFINITION,
-        kinds::VOLUME_ATTACHMENT,
-        kinds::CLUSTER_DEPLOYMENT,
-    ];
+    let own = [KindRef::POD, KindRef::NAMESPACE, kinds::CUSTOM_RESOURCE_DEFINITION, kinds::VOLUME_ATTACHMENT, kinds::CLUSTER_DEPLOYMENT];
     let group = object.id.group.as_str();
     own.iter().any(|kind| object.is_a(*kind)) || group == kinds::CLUSTER.group || group.ends_with(".cluster.x-k8s.io")
 }

@@ -78,7 +78,9 @@ fn ports_without_endpoints(subject: &Subject<'_>, found: &Endpoints, is_by_hand:
         let (class, text, remedy) = match is_by_hand {
             true => (
                 "CustomEndpoints",
-                format!("none of its EndpointSlices has a port with the name `{name}`; it has no selector, so somebody writes them by hand"),
+                format!(
+                    "none of its EndpointSlices has a port with the name `{name}`; it has no selector, so somebody writes them by hand"
+                ),
                 "give the port in the EndpointSlice the name that it has in the service",
             ),
             false => (
@@ -268,14 +270,7 @@ fn wanted_pods(workload: &Observed) -> Result<(i64, &'static str), Undecided> {
 /// Who may make pods in the namespace, owners before what they own.
 fn workloads<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Observed> + use<'a> {
     let (view, id) = (subject.view, &subject.object.id);
-    let kinds = [
-        KindRef::DEPLOYMENT,
-        KindRef::STATEFUL_SET,
-        KindRef::DAEMON_SET,
-        KindRef::REPLICA_SET,
-        KindRef::CRON_JOB,
-        KindRef::JOB,
-    ];
+    let kinds = [KindRef::DEPLOYMENT, KindRef::STATEFUL_SET, KindRef::DAEMON_SET, KindRef::REPLICA_SET, KindRef::CRON_JOB, KindRef::JOB];
     kinds.into_iter().flat_map(move |kind| view.in_namespace(&id.cluster, kind, &id.namespace)).map(AsRef::as_ref)
 }
 
