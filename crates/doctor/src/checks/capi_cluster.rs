@@ -25,6 +25,9 @@ pub(super) const CHECK: Check = Check {
 /// Grace of a cluster that was up.
 const UNAVAILABLE_GRACE_SECONDS: i64 = 600;
 
+/// Reasons of the older API for a control plane that is brought to another size or version: it takes as long as making one.
+const CHANGING: [&str; 3] = ["RollingUpdateInProgress", "ScalingDown", "ScalingUp"];
+
 /// Looks at one Cluster.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let cluster = subject.known()?;
@@ -50,7 +53,8 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     match (phase, available) {
         ("Provisioned", Some(available)) if available.is_false() && !joins::is_outdated(cluster, &available)? => {
             let text = format!("the cluster is not available ({}){}", available.reason, said(available.message));
-            Ok(vec![subject.finding("ClusterUnavailable", text, subject.since(available.since)).grace(UNAVAILABLE_GRACE_SECONDS)])
+            let grace = if CHANGING.contains(&available.reason) { CHECK.grace_seconds } else { UNAVAILABLE_GRACE_SECONDS };
+            Ok(vec![subject.finding("ClusterUnavailable", text, subject.since(available.since)).grace(grace)])
         }
         ("Provisioned", _) => Ok(Vec::new()),
         ("Pending" | "Provisioning", available) => {

@@ -2,7 +2,7 @@
 //!
 //! Pure.
 
-use super::expiry::{self, DAY, Stages};
+use super::expiry::{self, Stages};
 use super::joins;
 use super::kinds;
 use crate::check::{Check, Severity, Subject, Threshold, Verdict};
@@ -32,20 +32,15 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let Some(end) = certificate.time("/status/notAfter")? else {
         return joins::skipped("no certificate was issued yet");
     };
-    let mut warning_days = subject.threshold("warningDays");
-    let mut critical_days = subject.threshold("criticalDays");
+    let mut stages = Stages::of_days(None, subject.threshold("warningDays"), subject.threshold("criticalDays"));
     let renewal = certificate.time("/status/renewalTime")?;
-    // A certificate that lives for hours is renewed within hours of its end, and all its life would be a warning.
     if let Some(begin) = certificate.time("/status/notBefore")? {
-        let days = end.duration_since(begin).as_secs() / DAY;
-        warning_days = warning_days.min(days / 4);
-        critical_days = critical_days.min(days / 8);
+        stages = stages.for_life(begin, end);
     }
-    let stages = Stages { info_days: None, warning_days, critical_days };
     let mut found = expiry::findings(subject, "the certificate", end, stages, ("CertificateExpiring", "CertificateExpired"));
     if let Some(renewal) = renewal.filter(|renewal| *renewal < end) {
         // From the first warning on, its end is the news, not the renewal.
-        let until = joins::earlier(end, warning_days.saturating_mul(DAY));
+        let until = joins::earlier(end, stages.warning);
         let from = joins::later(renewal, OVERDUE_SECONDS);
         if from < until {
             let text = format!("the certificate should have been renewed at {renewal}");

@@ -22,7 +22,7 @@ pub(super) struct Endpoints {
     pub(super) unready: usize,
     /// Endpoints that are going.
     pub(super) going: usize,
-    /// Names of the ports on which ready endpoints listen; `None` when they listen on every port, or do not name them.
+    /// Names of the ports on which ready endpoints listen, `""` for one without; `None` when they listen on every port.
     pub(super) ports: Option<Vec<String>>,
     /// Whether anything at all is written about endpoints.
     pub(super) is_published: bool,
@@ -86,9 +86,10 @@ impl Endpoints {
         for port in ports {
             names.push(field::text(port, "/name")?.unwrap_or_default().to_owned());
         }
-        match (&mut self.ports, names.is_empty() || names.iter().any(String::is_empty)) {
-            (Some(known), false) => known.extend(names),
-            _ => self.ports = None,
+        // No list stands for every port. A port without a name is the one without a name of the service, and no other.
+        match &mut self.ports {
+            Some(known) if !names.is_empty() => known.extend(names),
+            ports => *ports = None,
         }
         Ok(())
     }

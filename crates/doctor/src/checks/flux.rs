@@ -81,7 +81,8 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(vec![finding]);
     }
     let Some(ready) = object.condition("Ready")? else { return without_condition(object) };
-    if !object.is_observed()? || joins::is_outdated(object, &ready)? {
+    // Flux takes the generation of the whole status forward only on Ready or Stalled: of what fails and is tried again, it stays old.
+    if !joins::is_current(object, &ready)? {
         return unknown("its controller has not seen the newest specification yet");
     }
     if ready.is_true() {

@@ -26,6 +26,9 @@ pub(super) const CHECK: Check = Check {
     ..Check::BASE
 };
 
+/// Grace of a gateway that waits for its address: a load balancer of a cloud takes minutes, as that of a service does.
+const ADDRESS_GRACE_SECONDS: i64 = 300;
+
 /// Looks at one Gateway.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let gateway = subject.known()?;
@@ -56,7 +59,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
             Some(programmed) if programmed.is_true() || joins::is_outdated(gateway, &programmed)? => {}
             Some(programmed) => {
                 let text = format!("the gateway is not programmed{}", words(&programmed));
-                gathered.tell(tell(subject, "GatewayNotProgrammed", text, &programmed));
+                gathered.tell(patient(tell(subject, "GatewayNotProgrammed", text, &programmed), &programmed));
             }
         }
     }
@@ -72,9 +75,18 @@ fn of_listener(subject: &Subject<'_>, gateway: &Observed, listener: Node<'_>) ->
             continue;
         }
         let text = format!("listener `{name}` is not served: {of} is {}{}", condition.status, words(&condition));
-        return Ok(Some(tell(subject, "GatewayListenerNotReady", text, &condition).part(name)));
+        let finding = tell(subject, "GatewayListenerNotReady", text, &condition).part(name);
+        return Ok(Some(if of == "Programmed" { patient(finding, &condition) } else { finding }));
     }
     Ok(None)
+}
+
+/// With the patience that an address needs, where it is waited for.
+fn patient(finding: Finding, programmed: &Condition<'_>) -> Finding {
+    match programmed.reason {
+        "AddressNotAssigned" | "Pending" => finding.grace(ADDRESS_GRACE_SECONDS),
+        _ => finding,
+    }
 }
 
 fn words(condition: &Condition<'_>) -> String {

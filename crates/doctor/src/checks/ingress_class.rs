@@ -32,6 +32,8 @@ pub(super) enum Class<'a> {
     Of(&'a Observed),
     /// By whoever knows the word in the annotation.
     Word(&'a str),
+    /// By some controller, which has left its mark, although no class is named and none is the default.
+    Taken,
     /// By nobody: a class is named that does not exist.
     Missing(&'a str),
     /// By nobody: no class is named, and none is the default.
@@ -57,9 +59,22 @@ pub(super) fn class_of<'a>(subject: &Subject<'a>, ingress: &'a Observed) -> Resu
         return Ok(Class::Of(default));
     }
     Ok(match joins::is_watched(subject, KindRef::INGRESS_CLASS) {
+        Ok(()) if is_taken(subject, ingress)? => Class::Taken,
         Ok(()) => Class::NotSet,
         Err(why) => Class::Unsure(why),
     })
+}
+
+/// Whether a controller has taken an ingress without a class, as that of GKE does: its finalizer shows it, and the event of its work.
+fn is_taken(subject: &Subject<'_>, ingress: &Observed) -> Result<bool, Undecided> {
+    // Finalizers of Kubernetes itself have no name of an owner.
+    let is_of_controller = |finalizer: &str| finalizer.contains('/');
+    let finalizers = ingress.list("/metadata/finalizers")?;
+    if finalizers.iter().any(|finalizer| finalizer.as_str().is_some_and(is_of_controller)) {
+        return Ok(true);
+    }
+    let events = subject.view.events_of(&ingress.id.uid);
+    Ok(events.iter().any(|event| event.reason == "Sync" && !event.is_warning()))
 }
 
 /// Looks at one Ingress.
@@ -73,7 +88,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     }
     let has_address = !ingress.list("/status/loadBalancer/ingress")?.is_empty();
     match class_of(subject, ingress)? {
-        Class::Of(_) => Ok(Vec::new()),
+        Class::Of(_) | Class::Taken => Ok(Vec::new()),
         Class::Word(word) => skipped(format!("the annotation {OLD_CLASS} names the class `{word}`, which need not be an object")),
         Class::Unsure(why) => unknown(why),
         Class::Missing(name) => {

@@ -56,7 +56,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         // That no controller takes it is told already.
         Class::Missing(_) | Class::NotSet => return Ok(Vec::new()),
         Class::Of(class) => Some(class),
-        Class::Word(_) | Class::Unsure(_) => None,
+        Class::Word(_) | Class::Unsure(_) | Class::Taken => None,
     };
     let (cause, why, shown_by) = match class {
         None => ("NoAddress", "no controller has given it one".to_owned(), None),

@@ -117,6 +117,15 @@ pub(super) fn is_outdated(object: &Observed, condition: &Condition<'_>) -> Read<
     Ok(generation.zip(condition.observed_generation).is_some_and(|(generation, seen)| seen < generation))
 }
 
+/// Whether a condition speaks of the newest specification: by its own word where it has one, else by that of the whole status. Some
+/// controllers take the status as a whole forward only when they succeed, and each condition whenever they write it.
+pub(super) fn is_current(object: &Observed, condition: &Condition<'_>) -> Read<bool> {
+    match condition.observed_generation {
+        Some(_) => Ok(!is_outdated(object, condition)?),
+        None => object.is_observed(),
+    }
+}
+
 /// The condition of a type in a list of conditions that does not stand at `status.conditions`.
 pub(super) fn condition_in<'a>(root: Node<'a>, list: &str, of: &str) -> Read<Option<Condition<'a>>> {
     for entry in field::list(root, list)? {

@@ -33,17 +33,19 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if set.map("/status")?.is_none_or(|status| status.is_empty()) {
         return unknown("/status is not set");
     }
-    if !set.is_observed()? {
+    let condition = match set.condition("Available")? {
+        Some(available) => Some(available),
+        None => set.condition("Ready")?,
+    };
+    // The generation of the whole status stays behind for as long as reconciling fails, which is when machines are missing.
+    let is_current = set.is_observed()? || condition.is_some_and(|condition| joins::is_current(set, &condition).unwrap_or(false));
+    if !is_current {
         return unknown("its controller has not seen the newest specification yet");
     }
     let (wanted, ready) = (set.int("/spec/replicas")?.unwrap_or(1), set.int("/status/readyReplicas")?.unwrap_or(0));
     if ready >= wanted {
         return Ok(Vec::new());
     }
-    let condition = match set.condition("Available")? {
-        Some(available) => Some(available),
-        None => set.condition("Ready")?,
-    };
     let unmet = condition.filter(|condition| !condition.is_true());
     let text = format!("{ready} of {wanted} machines are ready{}", unmet.map(|unmet| said(unmet.message)).unwrap_or_default());
     let severity = if ready == 0 { Severity::Critical } else { Severity::Warning };

@@ -1,12 +1,14 @@
-//! The operator of MCP servers: while it does not run, no server follows its specification, and every status is old.
+//! The operator of MCP servers: while it does not run, or cannot be asked, no server follows its specification, and every status is old.
 //!
 //! Pure.
 
+use proreus_observe::field;
 use proreus_observe::{KindRef, Observed};
 
-use super::joins;
+use super::joins::{self, Sight};
 use super::kinds;
 use super::reading;
+use super::tls_secret;
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
 /// The definition.
@@ -24,6 +26,10 @@ pub(super) const CHECK: Check = Check {
 
 /// Name of the operator's Deployment.
 const NAME: &str = "mcp-runtime-operator-controller-manager";
+/// Where the operator runs, unless it is seen elsewhere.
+const NAMESPACE: &str = "mcp-runtime";
+/// The secret with the certificate of the operator's webhook: once that has ended, nothing can be written to any server.
+const WEBHOOK_SECRET: &str = "mcp-runtime-operator-webhook-server-cert";
 
 /// Looks at one Deployment.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
@@ -51,11 +57,21 @@ fn is_down(operator: &Observed) -> Result<bool, Undecided> {
     Ok(operator.int("/status/readyReplicas")?.unwrap_or(0) == 0)
 }
 
-/// The operator of the cluster, if it is known not to run.
-pub(super) fn down<'a>(subject: &Subject<'a>) -> Result<Option<&'a Observed>, Undecided> {
-    for deployment in subject.view.of_kind(&subject.object.id.cluster, KindRef::DEPLOYMENT).filter(|found| found.name() == NAME) {
-        if is_down(deployment).unwrap_or(false) {
-            return Ok(Some(deployment));
+/// Why the operator of the cluster cannot follow any server, if that is known: one finding about it is enough.
+pub(super) fn hindered(subject: &Subject<'_>) -> Result<Option<String>, Undecided> {
+    let deployments = subject.view.of_kind(&subject.object.id.cluster, KindRef::DEPLOYMENT);
+    let operators: Vec<&Observed> = deployments.filter(|found| found.name() == NAME).map(AsRef::as_ref).collect();
+    for operator in &operators {
+        if is_down(operator).unwrap_or(false) {
+            return Ok(Some(format!("the operator does not run ({})", joins::called(operator))));
+        }
+    }
+    let homes = operators.iter().map(|operator| operator.id.namespace.as_str());
+    for namespace in homes.chain(operators.is_empty().then_some(NAMESPACE)) {
+        let Sight::There(secret) = joins::look(subject, KindRef::SECRET, namespace, WEBHOOK_SECRET) else { continue };
+        let end = tls_secret::leaf(secret)?.and_then(|leaf| field::time(leaf, "/notAfter").ok().flatten());
+        if let Some(end) = end.filter(|end| *end <= subject.now) {
+            return Ok(Some(format!("the certificate of the operator's webhook ended at {end}")));
         }
     }
     Ok(None)

@@ -11,7 +11,7 @@ use super::joins::{self, unknown, worsening};
 use super::kinds;
 use super::mcp_operator;
 use super::mcp_parts::{self, Cause, Part};
-use super::reading::said;
+use super::reading::{class_of, said};
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 use crate::finding::Finding;
 
@@ -31,6 +31,7 @@ pub(super) const CHECK: Check = Check {
         KindRef::INGRESS,
         KindRef::INGRESS_CLASS,
         KindRef::CONFIG_MAP,
+        KindRef::SECRET,
         kinds::INGRESS_ROUTE_TCP,
     ],
     reasons: &["MCPServerError", "MCPServerPending", "MCPServerPartiallyReady"],
@@ -45,15 +46,17 @@ const PENDING_GRACE_SECONDS: i64 = 180;
 /// After so long, a server of which nothing is ready is down rather than late.
 const PENDING_CRITICAL_SECONDS: i64 = 600;
 
-/// Classes of the operator's errors, by what their messages begin with or contain.
+/// What the operator writes before the part that it could not reconcile; the part ends at a colon.
+const LEAD: &str = "Failed to reconcile ";
+/// Classes of the operator's errors, by the part that it could not reconcile.
 const ERRORS: &[(&str, &[&str])] = &[
     ("Policy", &["gateway policy", "policy configmap", "policy config map"]),
     ("Canary", &["canary"]),
-    ("Deployment", &["reconcile deployment", "deployment"]),
-    ("NetworkPolicy", &["networkpolicy", "network policy", "trust bundle", "mtls"]),
+    ("Deployment", &["deployment"]),
     ("Certificate", &["certificate"]),
-    ("Ingress", &["reconcile ingress", "ingress", "traefik"]),
-    ("Service", &["reconcile service", "service"]),
+    ("NetworkPolicy", &["networkpolicy", "network policy", "trust bundle", "mtls"]),
+    ("Ingress", &["ingress", "traefik"]),
+    ("Service", &["service"]),
 ];
 
 /// Looks at one MCPServer.
@@ -64,9 +67,9 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     }
     let Some(phase) = server.text("/status/phase")? else { return unknown("/status/phase is not set") };
     if phase != "Ready"
-        && let Some(operator) = mcp_operator::down(subject)?
+        && let Some(why) = mcp_operator::hindered(subject)?
     {
-        return unknown(format!("the operator does not run ({}), so that the status is old", joins::called(operator)));
+        return unknown(format!("{why}, so that the status is old"));
     }
     if is_outdated(server)? {
         return unknown("the operator has not seen the newest specification yet");
@@ -94,7 +97,9 @@ fn is_outdated(server: &Observed) -> Result<bool, Undecided> {
 
 fn error(subject: &Subject<'_>, server: &Observed) -> Result<Finding, Undecided> {
     let message = server.text("/status/message")?.unwrap_or_default();
-    let class = super::reading::class_of(message, ERRORS).copied().unwrap_or("Validation");
+    // Names and what others said follow after the colon, and may hold any of the words.
+    let part = message.split_once(LEAD).and_then(|(_, rest)| rest.split_once(':')).map(|(part, _)| part);
+    let class = part.and_then(|part| class_of(part, ERRORS)).copied().unwrap_or("Validation");
     let remedy = match class {
         "Validation" => "correct the server's specification: the operator refuses it as it is",
         _ => {

@@ -32,12 +32,13 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     let mut gathered = Gathered::default();
-    for parent in route.list("/status/parents")? {
+    let answers = route.list("/status/parents")?;
+    for parent in answers {
         of_parent(subject, &mut gathered, parent)?;
     }
-    // What a gateway has said of it counts; before that, what can be seen.
-    if gathered.is_clean() && route.list("/status/parents")?.is_empty() {
-        parents(subject, &mut gathered)?;
+    // What a gateway has said of it counts; before that, what can be seen. One that does not exist never says anything.
+    silent_parents(subject, &mut gathered)?;
+    if gathered.is_clean() && answers.is_empty() {
         backends(subject, &mut gathered)?;
         if gathered.is_clean() && !route.list("/spec/parentRefs")?.is_empty() {
             gathered.doubt("no gateway has said anything of it yet");
@@ -72,15 +73,26 @@ fn of_parent(subject: &Subject<'_>, gathered: &mut Gathered, parent: Node<'_>) -
     Ok(())
 }
 
-/// Gateways that the route names and that do not exist.
-fn parents(subject: &Subject<'_>, gathered: &mut Gathered) -> Result<(), Undecided> {
+/// Gateways that the route names, that have said nothing of it, and that do not exist.
+fn silent_parents(subject: &Subject<'_>, gathered: &mut Gathered) -> Result<(), Undecided> {
     let route = subject.object;
+    let own = route.id.namespace.as_str();
+    let mut answered = Vec::new();
+    for parent in route.list("/status/parents")? {
+        let namespace = field::text(parent, "/parentRef/namespace")?.unwrap_or(own);
+        answered.extend(field::text(parent, "/parentRef/name")?.map(|name| (namespace, name)));
+    }
     for parent in route.list("/spec/parentRefs")? {
         if field::text(parent, "/kind")?.is_some_and(|kind| kind != "Gateway") {
             continue;
         }
         let Some(name) = field::text(parent, "/name")? else { return unknown("a parent has no name") };
-        let namespace = field::text(parent, "/namespace")?.unwrap_or(route.id.namespace.as_str());
+        let namespace = field::text(parent, "/namespace")?.unwrap_or(own);
+        if answered.contains(&(namespace, name)) {
+            continue;
+        }
+        // Named twice, for two of its listeners, it is still one gateway.
+        answered.push((namespace, name));
         if let Sight::Missing = joins::look(subject, kinds::GATEWAY, namespace, name) {
             let text = format!("the route names the gateway `{namespace}/{name}`, which does not exist");
             gathered.tell(subject.finding("RouteParentMissing", text, route.recorded_at).part(name));

@@ -4,6 +4,7 @@
 //! whose pods have done their work, is no fault.
 
 use jiff::Timestamp;
+use proreus_observe::document::Fields;
 use proreus_observe::field;
 use proreus_observe::{KindRef, Observed, Selector};
 
@@ -30,6 +31,8 @@ pub(super) const CHECK: Check = Check {
         KindRef::STATEFUL_SET,
         KindRef::DAEMON_SET,
         KindRef::REPLICA_SET,
+        KindRef::JOB,
+        KindRef::CRON_JOB,
     ],
     reasons: &["ServiceNoEndpoints", "ServicePortWithoutEndpoints"],
     examine,
@@ -54,7 +57,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let found = endpoints::of_service(subject, service)?;
     let has_ports = !service.list("/spec/ports")?.is_empty();
     if found.usable > 0 || (found.ready > 0 && !has_ports) {
-        return ports_without_endpoints(subject, &found);
+        return ports_without_endpoints(subject, &found, selector.is_empty());
     }
     match selector.is_empty() {
         true => without_selector(subject, &found),
@@ -63,18 +66,31 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
 }
 
 /// Ports of a Service on which none of its ready endpoints listens.
-fn ports_without_endpoints(subject: &Subject<'_>, found: &Endpoints) -> Verdict {
+fn ports_without_endpoints(subject: &Subject<'_>, found: &Endpoints, is_by_hand: bool) -> Verdict {
     let (Some(known), service) = (&found.ports, subject.object) else { return Ok(Vec::new()) };
     let mut missing = Vec::new();
     for port in service.list("/spec/ports")? {
         let name = field::text(port, "/name")?.unwrap_or_default();
-        if !name.is_empty() && !known.iter().any(|known| known == name) {
-            let target = field::at(port, "/targetPort")?.and_then(|target| target.as_str()).unwrap_or(name);
-            let text = format!("no ready pod listens on port `{name}`: none names a container port `{target}`");
-            let finding = subject.finding("ServicePortWithoutEndpoints", text, service.recorded_at).severity(Severity::Warning);
-            let remedy = "give the container port the name that the service's targetPort has, or write the number";
-            missing.push(finding.part(name).class("TargetPortMissing").remedy(remedy).shown_by(found.seqs.clone()));
+        if name.is_empty() || known.iter().any(|known| known == name) {
+            continue;
         }
+        let target = field::at(port, "/targetPort")?.and_then(|target| target.as_str()).unwrap_or(name);
+        let (class, text, remedy) = match is_by_hand {
+            true => (
+                "CustomEndpoints",
+                format!(
+                    "none of its EndpointSlices has a port with the name `{name}`; it has no selector, so somebody writes them by hand"
+                ),
+                "give the port in the EndpointSlice the name that it has in the service",
+            ),
+            false => (
+                "TargetPortMissing",
+                format!("no ready pod listens on port `{name}`: none names a container port `{target}`"),
+                "give the container port the name that the service's targetPort has, or write the number",
+            ),
+        };
+        let finding = subject.finding("ServicePortWithoutEndpoints", text, service.recorded_at).severity(Severity::Warning);
+        missing.push(finding.part(name).class(class).remedy(remedy).shown_by(found.seqs.clone()));
     }
     Ok(missing)
 }
@@ -198,21 +214,28 @@ fn nobody_selected(subject: &Subject<'_>, selector: &Selector, found: &Endpoints
         let remedy = "see what the addresses in its EndpointSlices belong to: no pod that is known has the service's labels";
         return Ok(vec![tell(subject, found, "PodsNotReady", text, None).remedy(remedy)]);
     }
+    let mut judged = Vec::new();
+    let mut excuse = None;
     for workload in workloads(subject) {
-        let labels = workload.body().pointer("/spec/template/metadata/labels").and_then(|labels| labels.as_object());
-        if labels.is_none() || !selector.matches(labels) {
+        let labels = template_labels(workload);
+        if labels.is_none() || !selector.matches(labels) || workload.controller().is_some_and(|owner| judged.contains(&owner.uid)) {
             continue;
         }
-        let counts = if workload.is_a(KindRef::DAEMON_SET) { "/status/desiredNumberScheduled" } else { "/spec/replicas" };
-        let wanted = workload.int(counts)?.unwrap_or(1);
+        judged.push(workload.id.uid.clone());
+        let (wanted, why) = wanted_pods(workload)?;
         if wanted == 0 {
-            return skipped(format!("{} is scaled to zero", joins::called(workload)));
+            // Another one may have to answer in its place, such as the green one of a blue and a green.
+            excuse.get_or_insert_with(|| format!("{} {why}", joins::called(workload)));
+            continue;
         }
         let text = format!("{} should have {wanted} pods, and there is none", joins::called(workload));
         let remedy = "see why the workload does not make its pods: its own conditions and events say it";
         let mut finding = tell(subject, found, "NoPods", text, None).remedy(remedy).consequence().shown_by([workload.seq]);
         finding.owner = subject.view.top_owner(&workload.id);
         return Ok(vec![finding]);
+    }
+    if let Some(why) = excuse {
+        return skipped(why);
     }
     let hint = nearest(subject, selector).map(|hint| format!("; {hint}")).unwrap_or_default();
     let labels: Vec<String> = selector.labels().iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -221,9 +244,33 @@ fn nobody_selected(subject: &Subject<'_>, selector: &Selector, found: &Endpoints
     Ok(vec![tell(subject, found, "NoMatchingPods", text, None).remedy(remedy)])
 }
 
+/// The labels of the pods that a workload makes.
+fn template_labels(workload: &Observed) -> Option<Fields<'_>> {
+    let template = if workload.is_a(KindRef::CRON_JOB) { "/spec/jobTemplate/spec/template" } else { "/spec/template" };
+    workload.body().pointer(template)?.pointer("/metadata/labels")?.as_object()
+}
+
+/// How many pods a workload should have now, and why it need not have any where that is none.
+fn wanted_pods(workload: &Observed) -> Result<(i64, &'static str), Undecided> {
+    if workload.is_a(KindRef::CRON_JOB) {
+        return Ok((0, "has pods only while it runs"));
+    }
+    if workload.is_a(KindRef::JOB) {
+        for of in ["Complete", "Failed", "Suspended"] {
+            if workload.condition(of)?.is_some_and(|condition| condition.is_true()) {
+                return Ok((0, "is done, or suspended"));
+            }
+        }
+        return Ok((workload.int("/spec/parallelism")?.unwrap_or(1), "is to have no pods at a time"));
+    }
+    let counts = if workload.is_a(KindRef::DAEMON_SET) { "/status/desiredNumberScheduled" } else { "/spec/replicas" };
+    Ok((workload.int(counts)?.unwrap_or(1), "is scaled to zero"))
+}
+
+/// Who may make pods in the namespace, owners before what they own.
 fn workloads<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Observed> + use<'a> {
     let (view, id) = (subject.view, &subject.object.id);
-    let kinds = [KindRef::DEPLOYMENT, KindRef::STATEFUL_SET, KindRef::DAEMON_SET, KindRef::REPLICA_SET];
+    let kinds = [KindRef::DEPLOYMENT, KindRef::STATEFUL_SET, KindRef::DAEMON_SET, KindRef::REPLICA_SET, KindRef::CRON_JOB, KindRef::JOB];
     kinds.into_iter().flat_map(move |kind| view.in_namespace(&id.cluster, kind, &id.namespace)).map(AsRef::as_ref)
 }
 

@@ -3,8 +3,8 @@
 //! Pure. Only the safe facts that were derived when the secret was recorded are read; neither certificate nor key is there any more. What
 //! cert-manager renews is its Certificate's matter.
 
-use proreus_observe::Observed;
-use proreus_observe::field;
+use proreus_observe::field::{self, Read};
+use proreus_observe::{Node, Observed};
 
 use super::expiry::{self, Stages};
 use super::joins::{self, Sight, unknown};
@@ -40,8 +40,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     let is_tls = secret.text("/type")? == Some("kubernetes.io/tls");
-    let chain = field::at(secret.body(), "/safeFacts/certificates")?.and_then(|all| all.get("tls.crt"));
-    let Some(leaf) = chain.and_then(|chain| chain.as_array()?.first()) else {
+    let Some(leaf) = leaf(secret)? else {
         return if is_tls { unknown("what its certificate says was not recorded") } else { Ok(Vec::new()) };
     };
     if field::flag(leaf, "/valid")? == Some(false) {
@@ -54,23 +53,26 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         found.push(subject.finding("TlsKeyMismatch", text, secret.recorded_at).severity(Severity::Critical));
     }
     let Some(end) = field::time(leaf, "/notAfter")? else { return unknown("when its certificate ends was not recorded") };
-    if let Some(begin) = field::time(leaf, "/notBefore")?
-        && begin > secret.recorded_at
-    {
+    let begin = field::time(leaf, "/notBefore")?;
+    if let Some(begin) = begin.filter(|begin| *begin > secret.recorded_at) {
         let text = format!("the certificate is valid from {begin} on, and not before");
         found.push(subject.finding("TlsNotYetValid", text, secret.recorded_at).until(begin));
     }
     if !is_renewed(subject, secret)? {
-        let stages = Stages {
-            info_days: Some(subject.threshold("infoDays")),
-            warning_days: subject.threshold("warningDays"),
-            critical_days: subject.threshold("criticalDays"),
-        };
+        let [info, warning, critical] = ["infoDays", "warningDays", "criticalDays"].map(|name| subject.threshold(name));
+        let stages = Stages::of_days(Some(info), warning, critical);
+        let stages = begin.map_or(stages, |begin| stages.for_life(begin, end));
         let owner = field::text(leaf, "/subject")?.unwrap_or_default();
         let what = if owner.is_empty() { "the certificate".to_owned() } else { format!("the certificate of {owner}") };
         found.extend(expiry::findings(subject, &what, end, stages, ("TlsExpiring", "TlsExpired")));
     }
     Ok(found)
+}
+
+/// What was recorded of the certificate that is served: the first under `tls.crt`.
+pub(super) fn leaf(secret: &Observed) -> Read<Option<Node<'_>>> {
+    let chain = field::at(secret.body(), "/safeFacts/certificates")?.and_then(|all| all.get("tls.crt"));
+    Ok(chain.and_then(|chain| chain.as_array()?.first()))
 }
 
 /// Whether a Certificate of cert-manager renews it, and therefore answers for it.

@@ -149,6 +149,7 @@ fn followed(observed: &Observed) -> &'static [Followed] {
             let addresses = body.pointer("/status/loadBalancer/ingress").and_then(Node::as_array);
             Some(addresses.is_some_and(|list| !list.is_empty()).to_string())
         })],
+        ("argoproj.io", "Application") => &[("sync", |body| string(body, "/status/sync/status"))],
         ("discovery.k8s.io", "EndpointSlice") => &[("ready", |body| {
             let is_ready = |endpoint: Node<'_>| endpoint.pointer("/conditions/ready").and_then(Node::as_bool).unwrap_or(true);
             let endpoints = body.get("endpoints").and_then(Node::as_array);
