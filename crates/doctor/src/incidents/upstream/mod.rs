@@ -1,0 +1,224 @@
+//! What changed before: the last changes of specification of what a workload hangs on.
+//!
+//! Pure and bounded. Here is what is remembered; `wanted` says which changes are, `about` how near each is to an incident, and `references`
+//! what a specification refers to.
+
+mod about;
+mod references;
+mod wanted;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+use proreus_model::{Change, FieldChange, ObjectId, Resource, Seq, Verb};
+use proreus_observe::{Observed, Snapshot};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+pub(super) use self::about::About;
+use self::references::pod_spec;
+use super::incident::Cause;
+
+/// Changes remembered of one namespace; a rollout of a large chart makes some hundred.
+const CHANGES_LIMIT: usize = 512;
+/// Changes remembered in all; of more the oldest go first.
+const ALL_CHANGES_LIMIT: usize = 10_000;
+/// Fields of one change that are told.
+const FIELDS_LIMIT: usize = 20;
+/// Bytes of a field's former or new value that are told; the journal has the whole, at the change's position.
+const VALUE_BYTES: usize = 1_024;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Upstream {
+    object: ObjectId,
+    resource: Resource,
+    seq: Seq,
+    at: Timestamp,
+    verb: Verb,
+    manager: Option<String>,
+    changed: Vec<FieldChange>,
+}
+
+/// What changed lately, by cluster and namespace.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(from = "Vec<VecDeque<Upstream>>")]
+pub(super) struct UpstreamChanges {
+    places: BTreeMap<(String, String), VecDeque<Upstream>>,
+}
+
+impl From<Vec<VecDeque<Upstream>>> for UpstreamChanges {
+    fn from(places: Vec<VecDeque<Upstream>>) -> Self {
+        let named = places.into_iter().filter_map(|changes| Some((changes.front().map(|change| place_of(&change.object))?, changes)));
+        Self { places: named.collect() }
+    }
+}
+
+impl Serialize for UpstreamChanges {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.places.values())
+    }
+}
+
+fn place_of(object: &ObjectId) -> (String, String) {
+    (object.cluster.to_string(), object.namespace.to_string())
+}
+
+impl UpstreamChanges {
+    /// Remembers a change, if it is one that somebody wanted; `former` is the object as it was.
+    pub(super) fn note(&mut self, change: &Change, former: Option<&Observed>) {
+        let Some(fields) = wanted::wanted(change, former) else { return };
+        let object = &change.object;
+        let changed = fields.into_iter().take(FIELDS_LIMIT).map(shortened).collect();
+        let place = self.places.entry(place_of(object)).or_default();
+        place.push_back(Upstream {
+            object: object.clone(),
+            resource: change.resource.clone(),
+            seq: change.seq,
+            at: change.recorded_at,
+            verb: change.verb,
+            manager: change.manager.as_ref().map(ToString::to_string),
+            changed,
+        });
+        if place.len() > CHANGES_LIMIT {
+            place.pop_front();
+        }
+        while self.places.values().map(VecDeque::len).sum::<usize>() > ALL_CHANGES_LIMIT {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.places.iter().min_by_key(|(_, changes)| changes.front().map(|change| change.seq));
+        let Some(place) = oldest.map(|(place, _)| place.clone()) else { return };
+        if let Some(changes) = self.places.get_mut(&place) {
+            changes.pop_front();
+            if changes.is_empty() {
+                self.places.remove(&place);
+            }
+        }
+    }
+
+    /// The last change before `before` of something that the incident hangs on.
+    pub(super) fn before(&self, view: &Snapshot, about: &About<'_>, before: Timestamp, window: SignedDuration) -> Option<Cause> {
+        let from = before.checked_sub(window).unwrap_or(Timestamp::MIN);
+        let owner = about.owner;
+        let spec = view.get(owner).map(|owner| owner.body()).and_then(pod_spec);
+        let own = (owner.cluster.to_string(), owner.namespace.to_string());
+        let wide = (owner.cluster.to_string(), String::new());
+        let places = [&own, &wide];
+        let distinct = if own == wide { &places[..1] } else { &places[..] };
+        let all = distinct.iter().filter_map(|place| self.places.get(*place)).flatten();
+        let within = all.filter(|change| change.at >= from && (change.at <= before || about.may_be_heard_late(change)));
+        let ranked = within.filter_map(|change| Some((about.rank(change, spec)?, change)));
+        // What stands nearer is the likelier cause; of equals, the newest.
+        let (_, best) = ranked.min_by_key(|(rank, change)| (*rank, std::cmp::Reverse(change.seq)))?;
+        Some(best.as_cause())
+    }
+}
+
+/// A change of a field with the beginning of what is long.
+fn shortened(field: FieldChange) -> FieldChange {
+    let cut = |value: Value| {
+        let text = match &value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => return value,
+            Value::String(text) => text.clone(),
+            Value::Array(_) | Value::Object(_) => value.to_string(),
+        };
+        if text.len() <= VALUE_BYTES {
+            return value;
+        }
+        Value::String(format!("{}…", text.get(..text.floor_char_boundary(VALUE_BYTES)).unwrap_or_default()))
+    };
+    FieldChange { before: field.before.map(cut), after: field.after.map(cut), ..field }
+}
+
+impl Upstream {
+    fn as_cause(&self) -> Cause {
+        let what = format!("{} `{}`", self.object.kind, self.object.name);
+        let by = self.manager.as_ref().map(|manager| format!(" through {manager}")).unwrap_or_default();
+        let summary = match (self.verb, self.changed.as_slice()) {
+            (Verb::Create, _) => format!("{what} was created{by}"),
+            (Verb::Delete, _) => format!("{what} was deleted{by}"),
+            (Verb::Update, [one]) => format!("{what} was changed{by}: {}{}", one.path, values(one)),
+            (Verb::Update, [first, rest @ ..]) => {
+                format!("{what} was changed{by}: {}{} and {} more", first.path, values(first), rest.len())
+            }
+            (Verb::Update, []) => format!("{what} was changed{by}"),
+        };
+        Cause {
+            seq: self.seq,
+            at: self.at,
+            group: self.object.group.clone(),
+            resource: self.resource.clone(),
+            kind: self.object.kind.to_string(),
+            namespace: self.object.namespace.to_string(),
+            name: self.object.name.to_string(),
+            summary,
+            changed: self.changed.clone(),
+        }
+    }
+}
+
+/// ` from a to b`, where both are short.
+fn values(field: &FieldChange) -> String {
+    const SHORT: usize = 60;
+    let text = |value: &Option<Value>| value.as_ref().map(ToString::to_string).unwrap_or_else(|| "nothing".to_owned());
+    let (before, after) = (text(&field.before), text(&field.after));
+    if before.len() > SHORT || after.len() > SHORT { String::new() } else { format!(" from {before} to {after}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn created(seq: u64, namespace: &str) -> Change {
+        Change {
+            seq: Seq(seq),
+            recorded_at: Timestamp::from_second(seq as i64).expect("a time"),
+            event_time: None,
+            verb: Verb::Create,
+            origin: proreus_model::Origin::Watch,
+            gap: None,
+            object: ObjectId {
+                cluster: "c".into(),
+                group: "".into(),
+                kind: "ConfigMap".into(),
+                namespace: namespace.into(),
+                name: seq.to_string().into(),
+                uid: seq.to_string().into(),
+            },
+            version: "v1".into(),
+            resource: "configmaps".into(),
+            resource_version: "1".into(),
+            generation: None,
+            manager: None,
+            regarding: None,
+            body: None,
+        }
+    }
+
+    #[test]
+    fn of_a_long_value_the_beginning_is_told() {
+        let field = |after: Value| FieldChange { path: "data.a".into(), op: proreus_model::FieldOp::Add, before: None, after: Some(after) };
+        let long = shortened(field(json!("é".repeat(VALUE_BYTES)))).after;
+        assert_eq!(long, Some(json!(format!("{}…", "é".repeat(VALUE_BYTES / 2)))));
+        let map = shortened(field(json!({ "a": "x".repeat(VALUE_BYTES) }))).after;
+        assert!(
+            map.and_then(|map| map.as_str().map(str::to_owned)).is_some_and(|text| text.starts_with("{\"a\":\"xxx") && text.ends_with('…'))
+        );
+        assert_eq!(shortened(field(json!({ "a": [1] }))).after, Some(json!({ "a": [1] })));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_in_all() {
+        let mut changes = UpstreamChanges::default();
+        for number in 0..ALL_CHANGES_LIMIT as u64 + 50 {
+            changes.note(&created(number, &format!("n{}", number % 100)), None);
+        }
+        assert_eq!(changes.places.values().map(VecDeque::len).sum::<usize>(), ALL_CHANGES_LIMIT);
+        assert_eq!(changes.places.values().filter_map(|place| place.front()).map(|change| change.seq).min(), Some(Seq(50)));
+    }
+}

@@ -1,0 +1,181 @@
+//! Which changes somebody wanted, and so can be what an incident comes from.
+//!
+//! Pure. Status is what became of a wish, and most metadata is the bookkeeping of tools: neither is a wish. Invariant: what is left out here
+//! is never named, so only what cannot make anything go wrong is left out.
+
+use jiff::{SignedDuration, Timestamp};
+use proreus_model::{Change, FieldChange, ObjectId, Origin, Verb};
+use proreus_observe::document::Node;
+use proreus_observe::{Observed, changed_fields};
+use serde_json::{Map, Value};
+
+/// Kinds of which every change is noted, their coming and going included.
+const KINDS: [(&str, &str); 46] = [
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("batch", "Job"),
+    ("batch", "CronJob"),
+    ("autoscaling", "HorizontalPodAutoscaler"),
+    ("", "ConfigMap"),
+    ("", "Secret"),
+    ("", "Service"),
+    ("", "ServiceAccount"),
+    ("", "ResourceQuota"),
+    ("", "LimitRange"),
+    ("", "Node"),
+    ("", "Namespace"),
+    ("", "PersistentVolumeClaim"),
+    ("", "PersistentVolume"),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("networking.k8s.io", "Ingress"),
+    ("networking.k8s.io", "IngressClass"),
+    ("policy", "PodDisruptionBudget"),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+    ("apiregistration.k8s.io", "APIService"),
+    ("storage.k8s.io", "StorageClass"),
+    ("rbac.authorization.k8s.io", "ClusterRole"),
+    ("gateway.networking.k8s.io", "GatewayClass"),
+    ("gateway.networking.k8s.io", "Gateway"),
+    ("gateway.networking.k8s.io", "HTTPRoute"),
+    ("gateway.networking.k8s.io", "GRPCRoute"),
+    ("gateway.networking.k8s.io", "TCPRoute"),
+    ("gateway.networking.k8s.io", "TLSRoute"),
+    ("gateway.networking.k8s.io", "UDPRoute"),
+    ("cert-manager.io", "Issuer"),
+    ("cert-manager.io", "ClusterIssuer"),
+    ("cert-manager.io", "Certificate"),
+    ("mcpruntime.org", "MCPServer"),
+    ("helm.toolkit.fluxcd.io", "HelmRelease"),
+    ("kustomize.toolkit.fluxcd.io", "Kustomization"),
+    ("argoproj.io", "Application"),
+    ("k0rdent.mirantis.com", "ClusterDeployment"),
+    ("cluster.x-k8s.io", "Cluster"),
+    ("cluster.x-k8s.io", "Machine"),
+    ("cluster.x-k8s.io", "MachineDeployment"),
+    ("cluster.x-k8s.io", "MachineHealthCheck"),
+    ("controlplane.cluster.x-k8s.io", "KubeadmControlPlane"),
+    ("operators.coreos.com", "Subscription"),
+];
+
+/// Metadata that is configuration: the kind, the map, and how the key begins. Everything else there is somebody's bookkeeping.
+const CONFIGURING: [(&str, &str, &str); 12] = [
+    ("Ingress", "metadata.annotations", "kubernetes.io/ingress.class"),
+    ("Ingress", "metadata.annotations", "nginx.ingress.kubernetes.io/"),
+    ("Ingress", "metadata.annotations", "traefik.ingress.kubernetes.io/"),
+    ("Ingress", "metadata.annotations", "alb.ingress.kubernetes.io/"),
+    ("Ingress", "metadata.annotations", "cert-manager.io/"),
+    ("Service", "metadata.annotations", "service.beta.kubernetes.io/"),
+    ("ServiceAccount", "metadata.annotations", "eks.amazonaws.com/"),
+    ("ServiceAccount", "metadata.annotations", "iam.gke.io/"),
+    ("ServiceAccount", "metadata.annotations", "azure.workload.identity/"),
+    ("IngressClass", "metadata.annotations", "ingressclass.kubernetes.io/is-default-class"),
+    ("StorageClass", "metadata.annotations", "storageclass.kubernetes.io/is-default-class"),
+    ("Namespace", "metadata.labels", "pod-security.kubernetes.io/enforce"),
+];
+
+/// Fields of a specification that a controller fills in.
+const FILLED_IN: [(&str, &str); 6] = [
+    ("PersistentVolumeClaim", "spec.volumeName"),
+    ("PersistentVolume", "spec.claimRef"),
+    ("Node", "spec.podCIDR"),
+    ("Node", "spec.providerID"),
+    ("Machine", "spec.providerID"),
+    ("Service", "spec.healthCheckNodePort"),
+];
+
+/// The authority that a webhook is trusted by: injectors renew it together with the certificate that it vouches for.
+const AUTHORITY: &str = "caBundle";
+
+/// Taints by which the control plane says how a node is; they follow what happened to it.
+const OF_CONTROL_PLANE: [&str; 2] = ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/"];
+
+/// Watches tell of a new object within seconds, and a list after lost history within minutes; what is older by then was there before.
+const LATE_SIGHT: SignedDuration = SignedDuration::from_mins(5);
+
+/// What a change says of somebody's wish: the fields that are wanted otherwise, none when the object came or went. `None`: it says nothing.
+pub(super) fn wanted(change: &Change, former: Option<&Observed>) -> Option<Vec<FieldChange>> {
+    let object = &change.object;
+    let is_named = KINDS.contains(&(object.group.as_str(), object.kind.as_str()));
+    match (change.verb, former, &change.body) {
+        (Verb::Update, Some(former), Some(body)) if is_named || is_reconciled(former) => {
+            let now: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+            let fields = changed_fields(&compared(object, former.body().to_value()), &compared(object, now));
+            let fields: Vec<FieldChange> = fields.into_iter().filter(|field| is_wanted(object, field)).collect();
+            (!fields.is_empty()).then_some(fields)
+        }
+        (Verb::Create, _, _) => (is_named && !was_there(change)).then(Vec::new),
+        (Verb::Delete, _, _) => is_named.then(Vec::new),
+        (Verb::Update, _, _) => None,
+    }
+}
+
+/// Whether a custom resource has a controller that says how it gets on, so that an incident may be about it or about what is made of it.
+fn is_reconciled(object: &Observed) -> bool {
+    is_custom(&object.id) && object.body().pointer("/status/conditions").and_then(Node::as_array).is_some()
+}
+
+fn is_custom(object: &ObjectId) -> bool {
+    let group = object.group.as_str();
+    group.contains('.') && (!group.ends_with(".k8s.io") || group.starts_with("gateway."))
+}
+
+/// Whether an object that we see for the first time was there before we saw it.
+fn was_there(change: &Change) -> bool {
+    if change.origin == Origin::Snapshot {
+        return true;
+    }
+    let body: Value = change.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or(Value::Null);
+    let created = body.pointer("/metadata/creationTimestamp").and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok());
+    created.is_some_and(|created| change.recorded_at.duration_since(created) > LATE_SIGHT)
+}
+
+/// An object without what is not compared.
+fn compared(object: &ObjectId, mut body: Value) -> Value {
+    if let Some(fields) = body.as_object_mut() {
+        fields.remove("status");
+    }
+    if object.kind.as_str() == "Node"
+        && let Some(spec) = body.get_mut("spec").and_then(Value::as_object_mut)
+    {
+        without_own_taints(spec);
+    }
+    body
+}
+
+fn without_own_taints(spec: &mut Map<String, Value>) {
+    let Some(taints) = spec.get_mut("taints").and_then(Value::as_array_mut) else { return };
+    let key = |taint: &Value| taint.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
+    taints.retain(|taint| !OF_CONTROL_PLANE.iter().any(|own| key(taint).starts_with(own)));
+    if taints.is_empty() {
+        spec.remove("taints");
+    }
+}
+
+fn is_wanted(object: &ObjectId, field: &FieldChange) -> bool {
+    let (kind, path) = (object.kind.as_str(), field.path.as_str());
+    if path.starts_with("metadata") {
+        return CONFIGURING
+            .iter()
+            .any(|(of, map, key)| *of == kind && keys_within(field, map).iter().any(|changed| changed.starts_with(key)));
+    }
+    // What stands beside the specification of a custom resource is its controller's: the operation of an Argo CD application.
+    if path == "apiVersion" || (is_custom(object) && !path.starts_with("spec")) {
+        return false;
+    }
+    let is_filled_in = FILLED_IN.iter().any(|(of, filled)| *of == kind && path.starts_with(filled));
+    !is_filled_in && !path.ends_with(AUTHORITY)
+}
+
+/// The keys of a map that a field is about: one, or those of the whole map when it came or went at once. None when the field is elsewhere.
+pub(super) fn keys_within<'a>(field: &'a FieldChange, map: &str) -> Vec<&'a str> {
+    let Some(rest) = field.path.strip_prefix(map) else { return Vec::new() };
+    if rest.is_empty() {
+        let whole = [&field.before, &field.after].into_iter().flatten().filter_map(Value::as_object);
+        return whole.flat_map(|map| map.keys().map(String::as_str)).collect();
+    }
+    let quoted = rest.strip_prefix("[\"").and_then(|rest| rest.split("\"]").next());
+    let plain = || rest.strip_prefix('.').and_then(|rest| rest.split(['.', '[']).next());
+    quoted.or_else(plain).into_iter().collect()
+}
