@@ -1,42 +1,198 @@
 //! What an incident is about, and how near a change is to it.
 //!
-//! Pure.
+//! Pure. An incident hangs on the objects that it was found on and on whatever owns them, on what their pods refer to, and on what governs
+//! these pods. What goes wrong decides which of it can be the cause: no policy of the network keeps an image from being pulled.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use proreus_model::{ObjectId, Verb};
-use proreus_observe::KindRef;
-use proreus_observe::document::Node;
+use proreus_observe::document::{Fields, Node};
+use proreus_observe::{Document, KindRef, Observed, Selector, Snapshot};
 
 use super::Upstream;
-use super::references::refers;
-use crate::check::Check;
+use super::references::{Reference, refers, template};
+use super::trouble::Trouble;
+use super::wanted::is_bookkeeping;
+use crate::checks::by_id;
+use crate::incidents::incident::Incident;
+
+/// Findings of one incident that are followed to what they hang on; a storm has hundreds that hang on the same.
+const FOLLOWED_LIMIT: usize = 16;
+/// Owners above an object: a pod, its replica set, a deployment, and a resource or two on top.
+const OWNERS_LIMIT: usize = 8;
+
+/// How near a change is. What stands nearer is the likelier cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Nearness {
+    /// The thing itself became other, or something above it.
+    Own,
+    /// Something that it refers to.
+    Referred,
+    /// Something that governs it.
+    Governing,
+    /// The thing itself, but only how many there are of it, or that it was restarted.
+    Beside,
+    /// Something is new, which says little beside that something is other than before.
+    New,
+}
 
 /// What an incident is about, as far as it decides what it can come from.
 pub(in crate::incidents) struct About<'a> {
+    view: &'a Snapshot,
     pub(super) owner: &'a ObjectId,
+    /// The objects it was found on and all that own them, each with how far above it stands.
+    chain: Vec<(usize, ObjectId)>,
+    /// What describes its pods, or the thing itself.
+    specs: Vec<Node<'a>>,
+    /// The labels of its pods.
+    labels: Vec<Fields<'a>>,
     node: Option<&'a str>,
     /// When it was first heard of.
     heard: Timestamp,
+    trouble: Trouble<'a>,
     /// The kinds that the checks look at which found it.
     seen: BTreeSet<KindRef>,
 }
 
 impl<'a> About<'a> {
-    pub(in crate::incidents) fn new(
-        owner: &'a ObjectId,
-        node: Option<&'a str>,
-        heard: Timestamp,
-        found_by: impl IntoIterator<Item = &'static Check>,
-    ) -> Self {
-        let kinds = |check: &'static Check| check.kinds.iter().chain(check.needs).chain(check.reads).copied();
-        Self { owner, node, heard, seen: found_by.into_iter().flat_map(kinds).collect() }
+    pub(in crate::incidents) fn new(view: &'a Snapshot, incident: &'a Incident, heard: Timestamp) -> Self {
+        let checks: BTreeSet<&str> = incident.findings().map(|finding| finding.check).chain([incident.check]).collect();
+        let seen = checks.into_iter().filter_map(by_id).flat_map(|check| check.kinds.iter().chain(check.needs).chain(check.reads).copied());
+        let mut about = Self {
+            view,
+            owner: &incident.owner,
+            chain: vec![(0, incident.owner.clone())],
+            specs: Vec::new(),
+            labels: Vec::new(),
+            node: incident.findings().find_map(|finding| finding.node.as_deref()),
+            heard,
+            trouble: Trouble::of(incident),
+            seen: seen.collect(),
+        };
+        for finding in incident.findings().take(FOLLOWED_LIMIT) {
+            about.climb(&finding.object);
+        }
+        about.descend();
+        about.describe();
+        about
+    }
+
+    /// Where nothing was found on what it is made of, takes that in: a resource that is not ready tells nothing of its workloads.
+    fn descend(&mut self) {
+        let view = self.view;
+        let has_pods = |id: &ObjectId| view.get(id).is_some_and(|object| object.is_a(KindRef::POD) || template(object.body()).is_some());
+        if self.chain.iter().any(|(_, id)| has_pods(id)) {
+            return;
+        }
+        let workloads = view.children(&self.owner.uid).filter(|child| child.id.cluster == self.owner.cluster && has_pods(&child.id));
+        let workloads: Vec<&ObjectId> = workloads.map(|child| &child.id).take(FOLLOWED_LIMIT).collect();
+        workloads.into_iter().for_each(|workload| self.climb(workload));
+    }
+
+    /// Takes in an object and all that own it.
+    fn climb(&mut self, from: &ObjectId) {
+        let mut here = from.clone();
+        for level in 0..OWNERS_LIMIT {
+            match self.chain.iter_mut().find(|(_, known)| is_same(known, &here)) {
+                Some((known, _)) => *known = level.max(*known),
+                None => self.chain.push((level, here.clone())),
+            }
+            // Static pods are owned by their node, which is not what they are a part of.
+            let above = self.view.get(&here).and_then(|object| object.controller()).filter(|owner| owner.kind.as_str() != "Node");
+            let Some(above) = above else { return };
+            let known = self.view.by_uid(&above.uid).filter(|known| known.id.cluster == here.cluster);
+            here = known.map_or_else(|| above.as_object(&here), |known| known.id.clone());
+        }
+    }
+
+    /// Reads what describes its pods, from whatever on the chain does; the thing itself where nothing does.
+    fn describe(&mut self) {
+        let view = self.view;
+        let known: Vec<&'a Observed> = self.chain.iter().filter_map(|(_, id)| view.get(id)).map(AsRef::as_ref).collect();
+        for object in known.iter().copied() {
+            let described = match object.is_a(KindRef::POD) {
+                // What a service account or a webhook added stands only here.
+                true => object.body().get("spec").map(|spec| (spec, object.labels())),
+                false => template(object.body())
+                    .and_then(|template| Some((template.get("spec")?, template.pointer("/metadata/labels").and_then(Node::as_object)))),
+            };
+            if let Some((spec, labels)) = described {
+                self.specs.push(spec);
+                self.labels.extend(labels);
+            }
+        }
+        let own = view.get(self.owner).map(|owner| owner.body()).filter(|body| template(*body).is_none());
+        self.specs.extend(own.map(|body| body.get("spec").unwrap_or(body)));
     }
 
     /// What an object refers to may go long after the object was last written, which is all that the object itself tells of a since.
     pub(super) fn may_be_heard_late(&self, change: &Upstream) -> bool {
         change.verb == Verb::Delete && change.at <= self.heard && change.object.kind != self.owner.kind
+    }
+
+    /// How far above what it was found on the object stands; `None`: it is not above it.
+    pub(super) fn level(&self, object: &ObjectId) -> Option<usize> {
+        self.chain.iter().find(|(_, known)| is_same(known, object)).map(|(level, _)| *level)
+    }
+
+    /// How near a change is. `None`: it has nothing to do with it, or could not bring about what went wrong.
+    pub(super) fn rank(&self, change: &Upstream) -> Option<Nearness> {
+        if self.level(&change.object).is_some() {
+            return Some(self.rank_own(change));
+        }
+        if self.is_about_pods()
+            && let Some(judged) = self.rank_of_pods(change)
+        {
+            return judged;
+        }
+        let object = &change.object;
+        let is_seen = self.seen.iter().any(|seen| seen.kind == object.kind.as_str() && seen.group == object.group.as_str());
+        (is_seen && self.refers(object)).then(|| or_new(change, Nearness::Referred))
+    }
+
+    fn rank_own(&self, change: &Upstream) -> Nearness {
+        let is_telling = |path: &str| !self.is_about_pods() || self.trouble.is_told_by(change.object.group.as_str(), path);
+        match change.verb {
+            Verb::Create => Nearness::New,
+            Verb::Delete => Nearness::Own,
+            Verb::Update if change.changed.iter().any(|field| !is_bookkeeping(field) && is_telling(&field.path)) => Nearness::Own,
+            Verb::Update => Nearness::Beside,
+        }
+    }
+
+    /// Of the kinds that make pods what they are. The outer `None`: it is not one of them.
+    fn rank_of_pods(&self, change: &Upstream) -> Option<Option<Nearness>> {
+        let object = &change.object;
+        let is_concerned = match (object.group.as_str(), object.kind.as_str()) {
+            ("", "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "ServiceAccount") => {
+                let nearness = (self.trouble.is_of(object) && self.refers(object)).then(|| or_new(change, Nearness::Referred));
+                return Some(nearness);
+            }
+            ("networking.k8s.io", "NetworkPolicy") => self.trouble.is_of(object) && self.is_selected_by(change),
+            ("", "Node") => self.trouble.is_of(object) && self.node == Some(object.name.as_str()),
+            ("", "ResourceQuota" | "LimitRange") => self.trouble.is_of(object),
+            ("", "Namespace") => self.trouble.is_of(object) && object.name.as_str() == self.owner.namespace.as_str(),
+            ("admissionregistration.k8s.io", _) => self.trouble.is_refused_by(self.view.get(object).map(AsRef::as_ref)),
+            _ => return None,
+        };
+        Some(is_concerned.then_some(Nearness::Governing))
+    }
+
+    fn refers(&self, object: &ObjectId) -> bool {
+        let reference = Reference::to(object, &self.owner.namespace, self.trouble.purpose());
+        self.specs.iter().any(|spec| refers(*spec, &reference))
+    }
+
+    /// Whether a policy selects its pods, or did so before it was changed.
+    fn is_selected_by(&self, change: &Upstream) -> bool {
+        let selects = |root: Node<'_>, path: &str| {
+            let selector = Selector::of_terms(root, path);
+            selector.is_ok_and(|selector| self.labels.iter().any(|labels| selector.matches(Some(*labels))))
+        };
+        let is_now = self.view.get(&change.object).is_some_and(|policy| selects(policy.body(), "/spec/podSelector"));
+        let before = change.whom.as_ref().map(Document::of);
+        is_now || before.is_some_and(|before| selects(before.root(), ""))
     }
 
     /// Whether it is about pods, and so about all that makes pods what they are.
@@ -52,27 +208,13 @@ impl<'a> About<'a> {
         ];
         RUNNING.iter().any(|kind| self.seen.contains(kind))
     }
+}
 
-    /// How near a change is: the owner itself, what it refers to, what governs its namespace, its node. `None`: it has nothing to do with
-    /// it, because no check that found the incident looks at such a thing.
-    pub(super) fn rank(&self, change: &Upstream, spec: Option<Node<'_>>) -> Option<u8> {
-        let (object, owner) = (&change.object, self.owner);
-        let (kind, name) = (object.kind.as_str(), object.name.as_str());
-        if kind == owner.kind.as_str() && object.group == owner.group && name == owner.name.as_str() {
-            // That something is new says little beside that something is other than before.
-            return Some(u8::from(change.verb == Verb::Create) * 3);
-        }
-        let is_referred = || spec.is_some_and(|spec| refers(spec, kind, name));
-        if self.is_about_pods() {
-            match kind {
-                "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "ServiceAccount" => return is_referred().then_some(1),
-                "ResourceQuota" | "LimitRange" | "NetworkPolicy" => return Some(2),
-                "Node" => return (self.node == Some(name)).then_some(2),
-                "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => return Some(4),
-                _ => {}
-            }
-        }
-        let is_seen = self.seen.iter().any(|seen| seen.kind == kind && seen.group == object.group.as_str());
-        (is_seen && is_referred()).then_some(1)
-    }
+/// Whether two names mean the same object, in whatever incarnation.
+fn is_same(left: &ObjectId, right: &ObjectId) -> bool {
+    (&left.kind, &left.group, &left.namespace, &left.name) == (&right.kind, &right.group, &right.namespace, &right.name)
+}
+
+fn or_new(change: &Upstream, otherwise: Nearness) -> Nearness {
+    if change.verb == Verb::Create { Nearness::New } else { otherwise }
 }

@@ -1,22 +1,25 @@
 //! What changed before: the last changes of specification of what a workload hangs on.
 //!
-//! Pure and bounded. Here is what is remembered; `wanted` says which changes are, `about` how near each is to an incident, and `references`
-//! what a specification refers to.
+//! Pure and bounded. Here is what is remembered; `wanted` says which changes are, `about` how near each is to an incident, `trouble` what can
+//! bring about what went wrong, and `references` what a specification refers to.
 
 mod about;
 mod references;
+mod trouble;
 mod wanted;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, FieldChange, ObjectId, Resource, Seq, Verb};
-use proreus_observe::{Observed, Snapshot};
+use proreus_observe::Observed;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 pub(super) use self::about::About;
-use self::references::pod_spec;
+use self::about::Nearness;
+use self::wanted::is_bookkeeping;
 use super::incident::Cause;
 
 /// Changes remembered of one namespace; a rollout of a large chart makes some hundred.
@@ -27,6 +30,8 @@ const ALL_CHANGES_LIMIT: usize = 10_000;
 const FIELDS_LIMIT: usize = 20;
 /// Bytes of a field's former or new value that are told; the journal has the whole, at the change's position.
 const VALUE_BYTES: usize = 1_024;
+/// A controller carries out a changed specification within seconds; what is told of below the owner by then is its doing.
+const CARRIED_OUT_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,6 +43,9 @@ struct Upstream {
     verb: Verb,
     manager: Option<String>,
     changed: Vec<FieldChange>,
+    /// What it was before that tells whom it concerned, where that does not show any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    whom: Option<Value>,
 }
 
 /// What changed lately, by cluster and namespace.
@@ -69,6 +77,7 @@ impl UpstreamChanges {
     pub(super) fn note(&mut self, change: &Change, former: Option<&Observed>) {
         let Some(fields) = wanted::wanted(change, former) else { return };
         let object = &change.object;
+        let whom = former.and_then(|former| wanted::whom(change, former, &fields));
         let changed = fields.into_iter().take(FIELDS_LIMIT).map(shortened).collect();
         let place = self.places.entry(place_of(object)).or_default();
         place.push_back(Upstream {
@@ -79,6 +88,7 @@ impl UpstreamChanges {
             verb: change.verb,
             manager: change.manager.as_ref().map(ToString::to_string),
             changed,
+            whom,
         });
         if place.len() > CHANGES_LIMIT {
             place.pop_front();
@@ -100,21 +110,28 @@ impl UpstreamChanges {
     }
 
     /// The last change before `before` of something that the incident hangs on.
-    pub(super) fn before(&self, view: &Snapshot, about: &About<'_>, before: Timestamp, window: SignedDuration) -> Option<Cause> {
+    pub(super) fn before(&self, about: &About<'_>, before: Timestamp, window: SignedDuration) -> Option<Cause> {
         let from = before.checked_sub(window).unwrap_or(Timestamp::MIN);
         let owner = about.owner;
-        let spec = view.get(owner).map(|owner| owner.body()).and_then(pod_spec);
-        let own = (owner.cluster.to_string(), owner.namespace.to_string());
-        let wide = (owner.cluster.to_string(), String::new());
-        let places = [&own, &wide];
-        let distinct = if own == wide { &places[..1] } else { &places[..] };
-        let all = distinct.iter().filter_map(|place| self.places.get(*place)).flatten();
+        let places = BTreeSet::from([owner.namespace.to_string(), String::new()]);
+        let all = places.into_iter().filter_map(|place| self.places.get(&(owner.cluster.to_string(), place))).flatten();
         let within = all.filter(|change| change.at >= from && (change.at <= before || about.may_be_heard_late(change)));
-        let ranked = within.filter_map(|change| Some((about.rank(change, spec)?, change)));
+        let ranked: Vec<(Nearness, &Upstream)> = within.filter_map(|change| Some((about.rank(change)?, change))).collect();
         // What stands nearer is the likelier cause; of equals, the newest.
-        let (_, best) = ranked.min_by_key(|(rank, change)| (*rank, std::cmp::Reverse(change.seq)))?;
-        Some(best.as_cause())
+        let best = ranked.iter().min_by_key(|(nearness, change)| (*nearness, Reverse(change.seq)))?;
+        Some(origin(about, &ranked, *best).as_cause())
     }
+}
+
+/// What a change follows from: its own, or that of an owner which a controller was quick to carry out.
+fn origin<'a>(about: &About<'_>, ranked: &[(Nearness, &'a Upstream)], (nearness, best): (Nearness, &'a Upstream)) -> &'a Upstream {
+    let Some(level) = about.level(&best.object) else { return best };
+    let is_origin = |change: &Upstream| {
+        let is_carried_out = change.seq < best.seq && best.at.duration_since(change.at) <= CARRIED_OUT_WITHIN;
+        is_carried_out && about.level(&change.object).is_some_and(|above| above > level)
+    };
+    let above = ranked.iter().filter(|(of, change)| *of == nearness && is_origin(change)).map(|(_, change)| *change);
+    above.max_by_key(|change| (about.level(&change.object), change.seq)).unwrap_or(best)
 }
 
 /// A change of a field with the beginning of what is long.
@@ -137,7 +154,10 @@ impl Upstream {
     fn as_cause(&self) -> Cause {
         let what = format!("{} `{}`", self.object.kind, self.object.name);
         let by = self.manager.as_ref().map(|manager| format!(" through {manager}")).unwrap_or_default();
-        let summary = match (self.verb, self.changed.as_slice()) {
+        // What pods are comes before what only makes them start anew.
+        let mut fields: Vec<&FieldChange> = self.changed.iter().collect();
+        fields.sort_by_key(|field| is_bookkeeping(field));
+        let summary = match (self.verb, fields.as_slice()) {
             (Verb::Create, _) => format!("{what} was created{by}"),
             (Verb::Delete, _) => format!("{what} was deleted{by}"),
             (Verb::Update, [one]) => format!("{what} was changed{by}: {}{}", one.path, values(one)),

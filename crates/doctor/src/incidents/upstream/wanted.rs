@@ -88,6 +88,31 @@ const FILLED_IN: [(&str, &str); 6] = [
 /// The authority that a webhook is trusted by: injectors renew it together with the certificate that it vouches for.
 const AUTHORITY: &str = "caBundle";
 
+/// The labels of the pods that a workload makes, and how many it makes.
+pub(super) const LABELS: &str = "spec.template.metadata.labels";
+pub(super) const REPLICAS: &str = "spec.replicas";
+
+/// Bytes of a selector or of labels that are kept; larger ones are nobody's.
+const WHOM_BYTES: usize = 2_048;
+
+/// The metadata of the pods that a workload makes.
+const OF_TEMPLATES: [&str; 4] = [
+    "spec.template.metadata.annotations",
+    "spec.template.metadata.labels",
+    "spec.jobTemplate.spec.template.metadata.annotations",
+    "spec.jobTemplate.spec.template.metadata.labels",
+];
+
+/// Words in the keys of such metadata, in lower case, by which tools make pods start anew or number their releases.
+const STARTED_ANEW: [&str; 9] =
+    ["restartedat", "restarted-at", "redeploy", "checksum", "hash", "rollme", "timestamp", "helm.sh/chart", "app.kubernetes.io/version"];
+
+/// How the variables begin that Reloader writes into a container when what it reads has changed.
+const RELOADED: &str = "STAKATER_";
+
+/// By which an Argo rollout is restarted.
+const RESTARTED: &str = "spec.restartAt";
+
 /// Taints by which the control plane says how a node is; they follow what happened to it.
 const OF_CONTROL_PLANE: [&str; 2] = ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/"];
 
@@ -166,6 +191,33 @@ fn is_wanted(object: &ObjectId, field: &FieldChange) -> bool {
     }
     let is_filled_in = FILLED_IN.iter().any(|(of, filled)| *of == kind && path.starts_with(filled));
     !is_filled_in && !path.ends_with(AUTHORITY)
+}
+
+/// Whether a field only makes pods start anew, or says from which release they are: of a template, what nothing reads but the tool that
+/// wrote it.
+pub(super) fn is_bookkeeping(field: &FieldChange) -> bool {
+    let keys: Vec<&str> = OF_TEMPLATES.iter().flat_map(|map| keys_within(field, map)).collect();
+    if !keys.is_empty() {
+        return keys.iter().all(|key| STARTED_ANEW.iter().any(|word| key.to_ascii_lowercase().contains(word)));
+    }
+    let is_variable = |variable: &Value| variable.get("name").and_then(Value::as_str).is_some_and(|name| name.starts_with(RELOADED));
+    let is_list =
+        |value: &Option<Value>| value.as_ref().is_none_or(|value| value.as_array().is_some_and(|list| list.iter().all(is_variable)));
+    let is_reloaded = field.path.contains(&format!(".env[name={RELOADED}"))
+        || (field.path.ends_with(".env") && is_list(&field.before) && is_list(&field.after));
+    is_reloaded || field.path == RESTARTED
+}
+
+/// What tells whom a change concerns that does not show any more once it happened, as the object was before: the pods that a policy
+/// selected, the labels of the pods that a workload took away.
+pub(super) fn whom(change: &Change, former: &Observed, fields: &[FieldChange]) -> Option<Value> {
+    let touches = |path: &str| change.verb == Verb::Delete || fields.iter().any(|field| field.path.starts_with(path));
+    let path = match (change.object.group.as_str(), change.object.kind.as_str()) {
+        ("networking.k8s.io", "NetworkPolicy") if touches("spec.podSelector") => "/spec/podSelector",
+        ("apps", _) if touches(LABELS) || touches(REPLICAS) => "/spec/template/metadata/labels",
+        _ => return None,
+    };
+    former.body().pointer(path).map(Node::to_value).filter(|value| value.to_string().len() <= WHOM_BYTES)
 }
 
 /// The keys of a map that a field is about: one, or those of the whole map when it came or went at once. None when the field is elsewhere.
