@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use proreus_model::{ObjectId, Verb};
+use proreus_model::{FieldChange, Namespace, ObjectId, Verb};
 use proreus_observe::document::{Fields, Node};
 use proreus_observe::{Document, KindRef, Observed, Selector, Snapshot};
+use serde_json::Value;
 
 use super::Upstream;
-use super::references::{Reference, refers, template};
+use super::references::{Reference, elsewhere, refers, template};
 use super::trouble::Trouble;
-use super::wanted::is_bookkeeping;
+use super::wanted::{LABELS, REPLICAS, is_bookkeeping};
 use crate::checks::by_id;
 use crate::incidents::incident::Incident;
 
@@ -21,6 +22,11 @@ use crate::incidents::incident::Incident;
 const FOLLOWED_LIMIT: usize = 16;
 /// Owners above an object: a pod, its replica set, a deployment, and a resource or two on top.
 const OWNERS_LIMIT: usize = 8;
+/// Namespaces that a specification names, and services that it calls: most name one or none.
+const PLACES_LIMIT: usize = 8;
+const SERVICES_LIMIT: usize = 16;
+/// Where a workload has the labels of its pods.
+const TEMPLATE_LABELS: &str = "/spec/template/metadata/labels";
 
 /// How near a change is. What stands nearer is the likelier cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +53,8 @@ pub(in crate::incidents) struct About<'a> {
     specs: Vec<Node<'a>>,
     /// The labels of its pods.
     labels: Vec<Fields<'a>>,
+    /// The pods that answer for it, by namespace: where nobody does, what took them away is the cause.
+    answering: Vec<(&'a Namespace, Selector)>,
     node: Option<&'a str>,
     /// When it was first heard of.
     heard: Timestamp,
@@ -65,6 +73,7 @@ impl<'a> About<'a> {
             chain: vec![(0, incident.owner.clone())],
             specs: Vec::new(),
             labels: Vec::new(),
+            answering: Vec::new(),
             node: incident.findings().find_map(|finding| finding.node.as_deref()),
             heard,
             trouble: Trouble::of(incident),
@@ -75,7 +84,31 @@ impl<'a> About<'a> {
         }
         about.descend();
         about.describe();
+        if about.seen.contains(&KindRef::ENDPOINT_SLICE) {
+            about.answering = about.services().into_iter().filter_map(answering).collect();
+        }
         about
+    }
+
+    /// The namespaces in which something can be that it hangs on, and the cluster.
+    pub(super) fn places(&self) -> BTreeSet<&'a str> {
+        let mut named = BTreeSet::new();
+        self.specs.iter().for_each(|spec| elsewhere(*spec, &mut named));
+        named.into_iter().take(PLACES_LIMIT).chain([self.owner.namespace.as_str(), ""]).collect()
+    }
+
+    /// The services that it is, or that it calls.
+    fn services(&self) -> Vec<&'a Observed> {
+        let view = self.view;
+        let own = self.chain.iter().filter_map(|(_, id)| view.get(id)).filter(|object| object.is_a(KindRef::SERVICE));
+        let mut found: Vec<&'a Observed> = own.map(AsRef::as_ref).collect();
+        for place in self.places() {
+            let place: Namespace = place.into();
+            let near = view.in_namespace(&self.owner.cluster, KindRef::SERVICE, &place);
+            found.extend(near.filter(|service| self.refers(&service.id)).map(AsRef::as_ref));
+        }
+        found.truncate(SERVICES_LIMIT);
+        found
     }
 
     /// Where nothing was found on what it is made of, takes that in: a resource that is not ready tells nothing of its workloads.
@@ -141,6 +174,9 @@ impl<'a> About<'a> {
         if self.level(&change.object).is_some() {
             return Some(self.rank_own(change));
         }
+        if let Some(nearness) = self.rank_of_answering(change) {
+            return Some(nearness);
+        }
         if self.is_about_pods()
             && let Some(judged) = self.rank_of_pods(change)
         {
@@ -159,6 +195,27 @@ impl<'a> About<'a> {
             Verb::Update if change.changed.iter().any(|field| !is_bookkeeping(field) && is_telling(&field.path)) => Nearness::Own,
             Verb::Update => Nearness::Beside,
         }
+    }
+
+    /// Of a workload whose pods answered: that they went, or that they became other.
+    fn rank_of_answering(&self, change: &Upstream) -> Option<Nearness> {
+        let object = &change.object;
+        if object.group.as_str() != "apps" || change.verb == Verb::Create {
+            return None;
+        }
+        let before = change.whom.as_ref().map(Document::of);
+        let now = self.view.get(object).and_then(|object| object.body().pointer(TEMPLATE_LABELS));
+        let labels = before.as_ref().map(Document::root).or(now).and_then(Node::as_object);
+        let has_answered = |(namespace, selector): &(&Namespace, Selector)| **namespace == object.namespace && selector.matches(labels);
+        if !self.answering.iter().any(has_answered) {
+            return None;
+        }
+        let went = |field: &FieldChange| {
+            field.path.starts_with(LABELS) || (field.path == REPLICAS && field.after.as_ref().and_then(Value::as_i64) == Some(0))
+        };
+        let is_taken_away = change.verb == Verb::Delete || change.changed.iter().any(went);
+        let is_other = || change.changed.iter().any(|field| field.path.starts_with("spec.template") && !is_bookkeeping(field));
+        if is_taken_away { Some(Nearness::Own) } else { is_other().then_some(Nearness::Referred) }
     }
 
     /// Of the kinds that make pods what they are. The outer `None`: it is not one of them.
@@ -208,6 +265,12 @@ impl<'a> About<'a> {
         ];
         RUNNING.iter().any(|kind| self.seen.contains(kind))
     }
+}
+
+/// The pods that answer for a service. One without a selector has others write down who answers.
+fn answering(service: &Observed) -> Option<(&Namespace, Selector)> {
+    let selector = Selector::of_map(service.body(), "/spec/selector").ok().filter(|selector| !selector.is_empty())?;
+    Some((service.namespace(), selector))
 }
 
 /// Whether two names mean the same object, in whatever incarnation.

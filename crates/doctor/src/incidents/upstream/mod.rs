@@ -9,7 +9,7 @@ mod trouble;
 mod wanted;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use proreus_model::{Change, FieldChange, ObjectId, Resource, Seq, Verb};
@@ -112,9 +112,8 @@ impl UpstreamChanges {
     /// The last change before `before` of something that the incident hangs on.
     pub(super) fn before(&self, about: &About<'_>, before: Timestamp, window: SignedDuration) -> Option<Cause> {
         let from = before.checked_sub(window).unwrap_or(Timestamp::MIN);
-        let owner = about.owner;
-        let places = BTreeSet::from([owner.namespace.to_string(), String::new()]);
-        let all = places.into_iter().filter_map(|place| self.places.get(&(owner.cluster.to_string(), place))).flatten();
+        let cluster = about.owner.cluster.as_str();
+        let all = about.places().into_iter().filter_map(|place| self.places.get(&(cluster.to_owned(), place.to_owned()))).flatten();
         let within = all.filter(|change| change.at >= from && (change.at <= before || about.may_be_heard_late(change)));
         let ranked: Vec<(Nearness, &Upstream)> = within.filter_map(|change| Some((about.rank(change)?, change))).collect();
         // What stands nearer is the likelier cause; of equals, the newest.
