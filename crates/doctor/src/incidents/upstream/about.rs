@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::Upstream;
 use super::references::{Reference, elsewhere, refers, template};
 use super::trouble::Trouble;
-use super::wanted::{LABELS, REPLICAS, is_bookkeeping};
+use super::wanted::{REPLICAS, is_bookkeeping};
 use crate::checks::by_id;
 use crate::incidents::incident::Incident;
 
@@ -79,7 +79,8 @@ impl<'a> About<'a> {
             trouble: Trouble::of(incident),
             seen: seen.collect(),
         };
-        for finding in incident.findings().take(FOLLOWED_LIMIT) {
+        // What a group takes in, a node its pods, has owners that are not the group's.
+        for finding in incident.findings().filter(|finding| finding.reason == incident.reason).take(FOLLOWED_LIMIT) {
             about.climb(&finding.object);
         }
         about.descend();
@@ -172,7 +173,7 @@ impl<'a> About<'a> {
     /// How near a change is. `None`: it has nothing to do with it, or could not bring about what went wrong.
     pub(super) fn rank(&self, change: &Upstream) -> Option<Nearness> {
         if self.level(&change.object).is_some() {
-            return Some(self.rank_own(change));
+            return self.rank_own(change);
         }
         if let Some(nearness) = self.rank_of_answering(change) {
             return Some(nearness);
@@ -187,13 +188,15 @@ impl<'a> About<'a> {
         (is_seen && self.refers(object)).then(|| or_new(change, Nearness::Referred))
     }
 
-    fn rank_own(&self, change: &Upstream) -> Nearness {
-        let is_telling = |path: &str| !self.is_about_pods() || self.trouble.is_told_by(change.object.group.as_str(), path);
+    fn rank_own(&self, change: &Upstream) -> Option<Nearness> {
+        let makes_pods = self.view.get(&change.object).is_some_and(|object| template(object.body()).is_some());
+        let is_telling = |path: &str| !self.is_about_pods() || self.trouble.is_told_by(makes_pods, path);
         match change.verb {
-            Verb::Create => Nearness::New,
-            Verb::Delete => Nearness::Own,
-            Verb::Update if change.changed.iter().any(|field| !is_bookkeeping(field) && is_telling(&field.path)) => Nearness::Own,
-            Verb::Update => Nearness::Beside,
+            // What stands between was made by its controller: every run of a cron job has a job of its own.
+            Verb::Create => is_same(&change.object, self.owner).then_some(Nearness::New),
+            Verb::Delete => Some(Nearness::Own),
+            Verb::Update if change.changed.iter().any(|field| !is_bookkeeping(field) && is_telling(&field.path)) => Some(Nearness::Own),
+            Verb::Update => Some(Nearness::Beside),
         }
     }
 
@@ -204,35 +207,35 @@ impl<'a> About<'a> {
             return None;
         }
         let before = change.whom.as_ref().map(Document::of);
-        let now = self.view.get(object).and_then(|object| object.body().pointer(TEMPLATE_LABELS));
-        let labels = before.as_ref().map(Document::root).or(now).and_then(Node::as_object);
-        let has_answered = |(namespace, selector): &(&Namespace, Selector)| **namespace == object.namespace && selector.matches(labels);
-        if !self.answering.iter().any(has_answered) {
-            return None;
+        let now = self.view.get(object).and_then(|object| object.body().pointer(TEMPLATE_LABELS)).and_then(Node::as_object);
+        let labels = before.as_ref().and_then(|before| before.root().as_object()).or(now);
+        let near = self.answering.iter().filter(|(namespace, _)| **namespace == object.namespace);
+        let (_, selector) = near.into_iter().find(|(_, selector)| selector.matches(labels))?;
+        let is_none = |field: &FieldChange| field.path == REPLICAS && field.after.as_ref().and_then(Value::as_i64) == Some(0);
+        if change.verb == Verb::Delete || change.changed.iter().any(is_none) || !selector.matches(now) {
+            return Some(Nearness::Own);
         }
-        let went = |field: &FieldChange| {
-            field.path.starts_with(LABELS) || (field.path == REPLICAS && field.after.as_ref().and_then(Value::as_i64) == Some(0))
-        };
-        let is_taken_away = change.verb == Verb::Delete || change.changed.iter().any(went);
-        let is_other = || change.changed.iter().any(|field| field.path.starts_with("spec.template") && !is_bookkeeping(field));
-        if is_taken_away { Some(Nearness::Own) } else { is_other().then_some(Nearness::Referred) }
+        let is_other = change.changed.iter().any(|field| field.path.starts_with("spec.template") && !is_bookkeeping(field));
+        is_other.then_some(Nearness::Referred)
     }
 
     /// Of the kinds that make pods what they are. The outer `None`: it is not one of them.
     fn rank_of_pods(&self, change: &Upstream) -> Option<Option<Nearness>> {
         let object = &change.object;
-        let is_concerned = match (object.group.as_str(), object.kind.as_str()) {
-            ("", "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "ServiceAccount") => {
-                let nearness = (self.trouble.is_of(object) && self.refers(object)).then(|| or_new(change, Nearness::Referred));
-                return Some(nearness);
-            }
-            ("networking.k8s.io", "NetworkPolicy") => self.trouble.is_of(object) && self.is_selected_by(change),
-            ("", "Node") => self.trouble.is_of(object) && self.node == Some(object.name.as_str()),
-            ("", "ResourceQuota" | "LimitRange") => self.trouble.is_of(object),
-            ("", "Namespace") => self.trouble.is_of(object) && object.name.as_str() == self.owner.namespace.as_str(),
-            ("admissionregistration.k8s.io", _) => self.trouble.is_refused_by(self.view.get(object).map(AsRef::as_ref)),
-            _ => return None,
-        };
+        let is_near = object.namespace.is_empty() || object.namespace == self.owner.namespace;
+        let is_concerned = is_near
+            && match (object.group.as_str(), object.kind.as_str()) {
+                ("", "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "ServiceAccount") => {
+                    let nearness = (self.trouble.is_of(object) && self.refers(object)).then(|| or_new(change, Nearness::Referred));
+                    return Some(nearness);
+                }
+                ("networking.k8s.io", "NetworkPolicy") => self.trouble.is_of(object) && self.is_selected_by(change),
+                ("", "Node") => self.trouble.is_of(object) && self.node == Some(object.name.as_str()),
+                ("", "ResourceQuota" | "LimitRange") => self.trouble.is_of(object),
+                ("", "Namespace") => self.trouble.is_of(object) && object.name.as_str() == self.owner.namespace.as_str(),
+                ("admissionregistration.k8s.io", _) => self.trouble.is_refused_by(self.view.get(object).map(AsRef::as_ref)),
+                _ => return None,
+            };
         Some(is_concerned.then_some(Nearness::Governing))
     }
 

@@ -30,6 +30,8 @@ const ALL_CHANGES_LIMIT: usize = 10_000;
 const FIELDS_LIMIT: usize = 20;
 /// Bytes of a field's former or new value that are told; the journal has the whole, at the change's position.
 const VALUE_BYTES: usize = 1_024;
+/// Bytes of all values of one change after which no further field is told: ten thousand changes of large fields must not fill the memory.
+const CHANGE_BYTES: usize = 4_096;
 /// A controller carries out a changed specification within seconds; what is told of below the owner by then is its doing.
 const CARRIED_OUT_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
@@ -78,7 +80,7 @@ impl UpstreamChanges {
         let Some(fields) = wanted::wanted(change, former) else { return };
         let object = &change.object;
         let whom = former.and_then(|former| wanted::whom(change, former, &fields));
-        let changed = fields.into_iter().take(FIELDS_LIMIT).map(shortened).collect();
+        let changed = told(fields);
         let place = self.places.entry(place_of(object)).or_default();
         place.push_back(Upstream {
             object: object.clone(),
@@ -133,6 +135,18 @@ fn origin<'a>(about: &About<'_>, ranked: &[(Nearness, &'a Upstream)], (nearness,
     above.max_by_key(|change| (about.level(&change.object), change.seq)).unwrap_or(best)
 }
 
+/// The fields of a change that are told: what pods are before what only makes them start anew.
+fn told(mut fields: Vec<FieldChange>) -> Vec<FieldChange> {
+    fields.sort_by_key(is_bookkeeping);
+    let mut bytes = 0;
+    let told = fields.into_iter().take(FIELDS_LIMIT).map(shortened).take_while(|field| {
+        let is_room = bytes < CHANGE_BYTES;
+        bytes += [&field.before, &field.after].into_iter().flatten().map(|value| value.to_string().len()).sum::<usize>();
+        is_room
+    });
+    told.collect()
+}
+
 /// A change of a field with the beginning of what is long.
 fn shortened(field: FieldChange) -> FieldChange {
     let cut = |value: Value| {
@@ -153,10 +167,7 @@ impl Upstream {
     fn as_cause(&self) -> Cause {
         let what = format!("{} `{}`", self.object.kind, self.object.name);
         let by = self.manager.as_ref().map(|manager| format!(" through {manager}")).unwrap_or_default();
-        // What pods are comes before what only makes them start anew.
-        let mut fields: Vec<&FieldChange> = self.changed.iter().collect();
-        fields.sort_by_key(|field| is_bookkeeping(field));
-        let summary = match (self.verb, fields.as_slice()) {
+        let summary = match (self.verb, self.changed.as_slice()) {
             (Verb::Create, _) => format!("{what} was created{by}"),
             (Verb::Delete, _) => format!("{what} was deleted{by}"),
             (Verb::Update, [one]) => format!("{what} was changed{by}: {}{}", one.path, values(one)),
@@ -229,6 +240,28 @@ mod tests {
             map.and_then(|map| map.as_str().map(str::to_owned)).is_some_and(|text| text.starts_with("{\"a\":\"xxx") && text.ends_with('…'))
         );
         assert_eq!(shortened(field(json!({ "a": [1] }))).after, Some(json!({ "a": [1] })));
+    }
+
+    #[test]
+    fn of_a_change_of_many_large_fields_some_are_told() {
+        let field = |number: usize| FieldChange {
+            path: format!("data.a{number}"),
+            op: proreus_model::FieldOp::Add,
+            before: None,
+            after: Some(json!("x".repeat(VALUE_BYTES))),
+        };
+        assert_eq!(told((0..FIELDS_LIMIT).map(field).collect()).len(), CHANGE_BYTES / VALUE_BYTES);
+        assert_eq!(told(vec![field(0)]).len(), 1);
+    }
+
+    #[test]
+    fn what_an_older_version_kept_still_reads() {
+        let mut changes = UpstreamChanges::default();
+        changes.note(&created(1, "shop"), None);
+        let kept = serde_json::to_value(&changes).expect("JSON");
+        assert_eq!(kept.pointer("/0/0/whom"), None, "as it was kept before anybody asked whom a change concerned");
+        let read: UpstreamChanges = serde_json::from_value(kept).expect("what was kept");
+        assert_eq!(read, changes);
     }
 
     #[test]

@@ -88,13 +88,14 @@ impl<'a> Trouble<'a> {
         self.stage == Stage::Refused && names.any(|name| self.names(name))
     }
 
-    /// Whether a field of what stands above a pod can tell of it. How many pods there are matters where there is no room for them.
-    pub(super) fn is_told_by(&self, group: &str, path: &str) -> bool {
+    /// Whether a field of what stands above a pod, and perhaps itself `makes_pods` from a template, can tell of it. How many pods there are
+    /// matters where there is no room for them.
+    pub(super) fn is_told_by(&self, makes_pods: bool, path: &str) -> bool {
         const TEMPLATES: [&str; 3] = ["spec.template", "spec.jobTemplate", "spec.volumeClaimTemplates"];
         match path {
             "spec.replicas" => matches!(self.stage, Stage::Refused | Stage::Unplaced),
             // Above a workload stand resources whose specification is all about the pods, in words of their own.
-            _ => !matches!(group, "apps" | "batch") || TEMPLATES.iter().any(|template| path.starts_with(template)),
+            _ => !makes_pods || TEMPLATES.iter().any(|template| path.starts_with(template)),
         }
     }
 

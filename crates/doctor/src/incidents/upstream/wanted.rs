@@ -76,20 +76,21 @@ const CONFIGURING: [(&str, &str, &str); 12] = [
 ];
 
 /// Fields of a specification that a controller fills in.
-const FILLED_IN: [(&str, &str); 6] = [
+const FILLED_IN: [(&str, &str); 7] = [
     ("PersistentVolumeClaim", "spec.volumeName"),
     ("PersistentVolume", "spec.claimRef"),
     ("Node", "spec.podCIDR"),
     ("Node", "spec.providerID"),
     ("Machine", "spec.providerID"),
     ("Service", "spec.healthCheckNodePort"),
+    ("ServiceAccount", "secrets"),
 ];
 
 /// The authority that a webhook is trusted by: injectors renew it together with the certificate that it vouches for.
 const AUTHORITY: &str = "caBundle";
 
 /// The labels of the pods that a workload makes, and how many it makes.
-pub(super) const LABELS: &str = "spec.template.metadata.labels";
+const LABELS: &str = "spec.template.metadata.labels";
 pub(super) const REPLICAS: &str = "spec.replicas";
 
 /// Bytes of a selector or of labels that are kept; larger ones are nobody's.
