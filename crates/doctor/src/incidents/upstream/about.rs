@@ -85,7 +85,7 @@ impl<'a> About<'a> {
         }
         about.descend();
         about.describe();
-        if about.seen.contains(&KindRef::ENDPOINT_SLICE) {
+        if about.calls() {
             about.answering = about.services().into_iter().filter_map(answering).collect();
         }
         about
@@ -96,6 +96,11 @@ impl<'a> About<'a> {
         let mut named = BTreeSet::new();
         self.specs.iter().for_each(|spec| elsewhere(*spec, &mut named));
         named.into_iter().take(PLACES_LIMIT).chain([self.owner.namespace.as_str(), ""]).collect()
+    }
+
+    /// Whether it is wrong with it that nobody answers.
+    fn calls(&self) -> bool {
+        self.seen.contains(&KindRef::ENDPOINT_SLICE) || self.owner.kind.as_str() == "APIService"
     }
 
     /// The services that it is, or that it calls.
@@ -184,7 +189,8 @@ impl<'a> About<'a> {
             return judged;
         }
         let object = &change.object;
-        let is_seen = self.seen.iter().any(|seen| seen.kind == object.kind.as_str() && seen.group == object.group.as_str());
+        let is_kind = |kind: &KindRef| kind.kind == object.kind.as_str() && kind.group == object.group.as_str();
+        let is_seen = self.seen.iter().any(is_kind) || (self.calls() && is_kind(&KindRef::SERVICE));
         (is_seen && self.refers(object)).then(|| or_new(change, Nearness::Referred))
     }
 
@@ -230,7 +236,7 @@ impl<'a> About<'a> {
                     return Some(nearness);
                 }
                 ("networking.k8s.io", "NetworkPolicy") => self.trouble.is_of(object) && self.is_selected_by(change),
-                ("", "Node") => self.trouble.is_of(object) && self.node == Some(object.name.as_str()),
+                ("", "Node") => self.trouble.is_of_node(change) && self.node == Some(object.name.as_str()),
                 ("", "ResourceQuota" | "LimitRange") => self.trouble.is_of(object),
                 ("", "Namespace") => self.trouble.is_of(object) && object.name.as_str() == self.owner.namespace.as_str(),
                 ("admissionregistration.k8s.io", _) => self.trouble.is_refused_by(self.view.get(object).map(AsRef::as_ref)),

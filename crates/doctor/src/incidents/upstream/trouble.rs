@@ -2,10 +2,11 @@
 //!
 //! Pure. Whoever changes a quota makes no container crash, and no policy of the network keeps an image from being pulled.
 
-use proreus_model::ObjectId;
+use proreus_model::{FieldChange, ObjectId, Verb};
 use proreus_observe::Observed;
 use proreus_observe::document::Node;
 
+use super::Upstream;
 use super::references::Purpose;
 use crate::incidents::incident::Incident;
 
@@ -24,6 +25,8 @@ enum Stage {
     Running,
     /// They end for lack of memory.
     Exhausted,
+    /// It leaves its node, or its node leaves it.
+    Leaving,
     /// Anything else, or nobody can tell.
     Other,
 }
@@ -48,6 +51,7 @@ impl<'a> Trouble<'a> {
             "container-config" | "container-start" | "pod-pending" => Stage::Starting,
             "crash-loop" | "container-restarts" => Stage::Running,
             "oom-killed" => Stage::Exhausted,
+            "pod-terminating" | "pod-evicted" | "pod-failed" | "daemonset-misscheduled" => Stage::Leaving,
             _ => Stage::Other,
         };
         let said = naming().map(|finding| finding.message.as_str()).collect();
@@ -56,14 +60,16 @@ impl<'a> Trouble<'a> {
 
     /// Whether a thing of this kind can bring it about.
     pub(super) fn is_of(&self, object: &ObjectId) -> bool {
-        use Stage::{Exhausted, Other, Pulling, Refused, Running, Starting, Unplaced};
+        use Stage::{Exhausted, Leaving, Other, Pulling, Refused, Running, Starting, Unplaced};
         match object.kind.as_str() {
-            "ConfigMap" => matches!(self.stage, Starting | Running | Exhausted | Other),
-            "Secret" => matches!(self.stage, Pulling | Starting | Running | Exhausted | Other),
-            "PersistentVolumeClaim" => matches!(self.stage, Unplaced | Starting | Running | Other),
-            "ServiceAccount" => matches!(self.stage, Pulling | Starting | Running | Other) || self.is_refused_for(&["ServiceAccount"]),
+            "ConfigMap" => matches!(self.stage, Starting | Running | Exhausted | Leaving | Other),
+            "Secret" => matches!(self.stage, Pulling | Starting | Running | Exhausted | Leaving | Other),
+            "PersistentVolumeClaim" => matches!(self.stage, Unplaced | Starting | Running | Leaving | Other),
+            "ServiceAccount" => {
+                matches!(self.stage, Pulling | Starting | Running | Leaving | Other) || self.is_refused_for(&["ServiceAccount"])
+            }
             "NetworkPolicy" => matches!(self.stage, Running | Other),
-            "Node" => self.stage == Other,
+            "Node" => matches!(self.stage, Leaving | Other),
             "ResourceQuota" => self.stage == Refused && (self.classes.is_empty() || self.names(object.name.as_str())),
             // Defaults that are gone are missed by the quota.
             "LimitRange" => self.is_refused_for(&["LimitRange"]) || self.is_said("must specify"),
@@ -88,6 +94,13 @@ impl<'a> Trouble<'a> {
         self.stage == Stage::Refused && names.any(|name| self.names(name))
     }
 
+    /// Whether the change of a pod's node can bring it about: a node that is cordoned takes no new pods, and does nothing to those it has.
+    pub(super) fn is_of_node(&self, change: &Upstream) -> bool {
+        let is_cordon = |field: &FieldChange| field.path == "spec.unschedulable";
+        let is_cordoned = change.verb == Verb::Update && change.changed.iter().all(is_cordon);
+        self.is_of(&change.object) && (self.stage == Stage::Leaving || !is_cordoned)
+    }
+
     /// Whether a field of what stands above a pod, and perhaps itself `makes_pods` from a template, can tell of it. How many pods there are
     /// matters where there is no room for them.
     pub(super) fn is_told_by(&self, makes_pods: bool, path: &str) -> bool {
@@ -104,7 +117,7 @@ impl<'a> Trouble<'a> {
         match self.stage {
             Stage::Pulling => Purpose::Pulling,
             Stage::Starting | Stage::Running | Stage::Exhausted => Purpose::Running,
-            Stage::Refused | Stage::Unplaced | Stage::Other => Purpose::Any,
+            Stage::Refused | Stage::Unplaced | Stage::Leaving | Stage::Other => Purpose::Any,
         }
     }
 

@@ -104,9 +104,12 @@ const OF_TEMPLATES: [&str; 4] = [
     "spec.jobTemplate.spec.template.metadata.labels",
 ];
 
-/// Words in the keys of such metadata, in lower case, by which tools make pods start anew or number their releases.
-const STARTED_ANEW: [&str; 9] =
-    ["restartedat", "restarted-at", "redeploy", "checksum", "hash", "rollme", "timestamp", "helm.sh/chart", "app.kubernetes.io/version"];
+/// Words in the names of such metadata, in lower case, by which tools make pods start anew or number what they wrote.
+const STARTED_ANEW: [&str; 10] =
+    ["restartedat", "restarted-at", "redeploy", "last-reloaded", "update-time", "timestamp", "rollme", "checksum", "hash", "revision"];
+
+/// Keys of such metadata that do so whatever their names, or say from which release a pod is.
+const OF_TOOLS: [&str; 3] = ["checksum/", "helm.sh/chart", "app.kubernetes.io/version"];
 
 /// How the variables begin that Reloader writes into a container when what it reads has changed.
 const RELOADED: &str = "STAKATER_";
@@ -127,7 +130,7 @@ pub(super) fn wanted(change: &Change, former: Option<&Observed>) -> Option<Vec<F
     match (change.verb, former, &change.body) {
         (Verb::Update, Some(former), Some(body)) if is_named || is_reconciled(former) => {
             let now: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-            let fields = changed_fields(&compared(object, former.body().to_value()), &compared(object, now));
+            let fields = changed_fields(&before(object, former.body()), &after(object, now));
             let fields: Vec<FieldChange> = fields.into_iter().filter(|field| is_wanted(object, field)).collect();
             (!fields.is_empty()).then_some(fields)
         }
@@ -157,26 +160,39 @@ fn was_there(change: &Change) -> bool {
     created.is_some_and(|created| change.recorded_at.duration_since(created) > LATE_SIGHT)
 }
 
-/// An object without what is not compared.
-fn compared(object: &ObjectId, mut body: Value) -> Value {
-    if let Some(fields) = body.as_object_mut() {
-        fields.remove("status");
-    }
-    if object.kind.as_str() == "Node"
-        && let Some(spec) = body.get_mut("spec").and_then(Value::as_object_mut)
-    {
-        without_own_taints(spec);
-    }
-    body
+/// Whether a part of an object can say what somebody wants. What stands beside the specification of a custom resource is its controller's:
+/// its status, the operation of an Argo CD application.
+fn is_compared(object: &ObjectId, part: &str) -> bool {
+    if is_custom(object) { part == "spec" } else { !matches!(part, "status" | "apiVersion") }
 }
 
-fn without_own_taints(spec: &mut Map<String, Value>) {
-    let Some(taints) = spec.get_mut("taints").and_then(Value::as_array_mut) else { return };
-    let key = |taint: &Value| taint.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
-    taints.retain(|taint| !OF_CONTROL_PLANE.iter().any(|own| key(taint).starts_with(own)));
-    if taints.is_empty() {
-        spec.remove("taints");
+/// What is compared of an object as it was.
+fn before(object: &ObjectId, body: Node<'_>) -> Value {
+    let parts = body.as_object().unwrap_or_default();
+    // A status is often the larger part, and is not read for nothing.
+    let parts = parts.iter().filter(|(part, _)| is_compared(object, part)).map(|(part, value)| (part.to_owned(), value.to_value()));
+    without_own_taints(object, parts.collect())
+}
+
+/// What is compared of an object as it is.
+fn after(object: &ObjectId, body: Value) -> Value {
+    let parts = if let Value::Object(parts) = body { parts } else { Map::new() };
+    without_own_taints(object, parts.into_iter().filter(|(part, _)| is_compared(object, part)).collect())
+}
+
+/// Of a node, without the taints that follow what happened to it.
+fn without_own_taints(object: &ObjectId, mut body: Map<String, Value>) -> Value {
+    let spec = body.get_mut("spec").filter(|_| object.kind.as_str() == "Node").and_then(Value::as_object_mut);
+    if let Some(spec) = spec
+        && let Some(taints) = spec.get_mut("taints").and_then(Value::as_array_mut)
+    {
+        let key = |taint: &Value| taint.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
+        taints.retain(|taint| !OF_CONTROL_PLANE.iter().any(|own| key(taint).starts_with(own)));
+        if taints.is_empty() {
+            spec.remove("taints");
+        }
     }
+    Value::Object(body)
 }
 
 fn is_wanted(object: &ObjectId, field: &FieldChange) -> bool {
@@ -185,10 +201,6 @@ fn is_wanted(object: &ObjectId, field: &FieldChange) -> bool {
         return CONFIGURING
             .iter()
             .any(|(of, map, key)| *of == kind && keys_within(field, map).iter().any(|changed| changed.starts_with(key)));
-    }
-    // What stands beside the specification of a custom resource is its controller's: the operation of an Argo CD application.
-    if path == "apiVersion" || (is_custom(object) && !path.starts_with("spec")) {
-        return false;
     }
     let is_filled_in = FILLED_IN.iter().any(|(of, filled)| *of == kind && path.starts_with(filled));
     !is_filled_in && !path.ends_with(AUTHORITY)
@@ -199,7 +211,7 @@ fn is_wanted(object: &ObjectId, field: &FieldChange) -> bool {
 pub(super) fn is_bookkeeping(field: &FieldChange) -> bool {
     let keys: Vec<&str> = OF_TEMPLATES.iter().flat_map(|map| keys_within(field, map)).collect();
     if !keys.is_empty() {
-        return keys.iter().all(|key| STARTED_ANEW.iter().any(|word| key.to_ascii_lowercase().contains(word)));
+        return keys.iter().all(|key| is_of_tool(key));
     }
     let is_variable = |variable: &Value| variable.get("name").and_then(Value::as_str).is_some_and(|name| name.starts_with(RELOADED));
     let is_list =
@@ -207,6 +219,13 @@ pub(super) fn is_bookkeeping(field: &FieldChange) -> bool {
     let is_reloaded = field.path.contains(&format!(".env[name={RELOADED}"))
         || (field.path.ends_with(".env") && is_list(&field.before) && is_list(&field.after));
     is_reloaded || field.path == RESTARTED
+}
+
+/// Whether nothing reads this metadata of a pod but the tool that wrote it.
+fn is_of_tool(key: &str) -> bool {
+    // A word in the domain before the name says nothing of it.
+    let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
+    OF_TOOLS.iter().any(|tool| key.starts_with(tool)) || STARTED_ANEW.iter().any(|word| name.contains(word))
 }
 
 /// What tells whom a change concerns that does not show any more once it happened, as the object was before: the pods that a policy
@@ -231,4 +250,73 @@ pub(super) fn keys_within<'a>(field: &'a FieldChange, map: &str) -> Vec<&'a str>
     let quoted = rest.strip_prefix("[\"").and_then(|rest| rest.split("\"]").next());
     let plain = || rest.strip_prefix('.').and_then(|rest| rest.split(['.', '[']).next());
     quoted.or_else(plain).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proreus_model::FieldOp;
+    use serde_json::json;
+
+    use super::*;
+
+    fn field(path: &str, after: Value) -> FieldChange {
+        FieldChange { path: path.to_owned(), op: FieldOp::Add, before: None, after: Some(after) }
+    }
+
+    fn object(group: &str, kind: &str) -> ObjectId {
+        ObjectId {
+            cluster: "c".into(),
+            group: group.into(),
+            kind: kind.into(),
+            namespace: "shop".into(),
+            name: "web".into(),
+            uid: "u".into(),
+        }
+    }
+
+    #[test]
+    fn what_starts_pods_anew_is_told_from_what_they_are() {
+        for path in [
+            "spec.template.metadata.annotations[\"kubectl.kubernetes.io/restartedAt\"]",
+            "spec.template.metadata.annotations[\"checksum/config\"]",
+            "spec.template.metadata.labels[\"app.kubernetes.io/version\"]",
+            "spec.template.spec.containers[name=web].env[name=STAKATER_WEB_CONFIGMAP].value",
+            "spec.restartAt",
+        ] {
+            assert!(is_bookkeeping(&field(path, json!("x"))), "{path}");
+        }
+        for path in
+            ["spec.template.metadata.annotations[\"sidecar.istio.io/inject\"]", "spec.template.metadata.labels.app", "spec.replicas"]
+        {
+            assert!(!is_bookkeeping(&field(path, json!("x"))), "{path}");
+        }
+        let annotations = "spec.template.metadata.annotations";
+        assert!(is_bookkeeping(&field(annotations, json!({"checksum/config": "x"}))));
+        assert!(!is_bookkeeping(&field(annotations, json!({"checksum/config": "x", "vault.hashicorp.com/role": "web"}))));
+        let variables = "spec.template.spec.containers[name=web].env";
+        assert!(is_bookkeeping(&field(variables, json!([{"name": "STAKATER_A", "value": "x"}]))));
+        assert!(!is_bookkeeping(&field(variables, json!([{"name": "STAKATER_A"}, {"name": "DATABASE"}]))));
+    }
+
+    #[test]
+    fn only_metadata_that_configures_is_wanted() {
+        let is_wanted = |kind: &str, path: &str, after: Value| is_wanted(&object("", kind), &field(path, after));
+        assert!(is_wanted("Ingress", "metadata.annotations[\"nginx.ingress.kubernetes.io/rewrite-target\"]", json!("/")));
+        assert!(is_wanted("Namespace", "metadata.labels", json!({"pod-security.kubernetes.io/enforce": "restricted"})));
+        assert!(!is_wanted("Ingress", "metadata.annotations[\"field.cattle.io/publicEndpoints\"]", json!("[]")));
+        assert!(!is_wanted("Service", "metadata.annotations[\"nginx.ingress.kubernetes.io/rewrite-target\"]", json!("/")));
+        assert!(!is_wanted("Node", "metadata.labels.a", json!("b")) && !is_wanted("Node", "spec.podCIDRs", json!([])));
+        assert!(is_wanted("Node", "spec.unschedulable", json!(true)));
+    }
+
+    #[test]
+    fn of_a_node_the_taints_of_others_are_compared_and_of_a_custom_resource_its_specification() {
+        let tainted = |keys: &[&str]| json!({"spec": {"taints": keys.iter().map(|key| json!({"key": key})).collect::<Vec<_>>()}});
+        let node = |keys: &[&str]| after(&object("", "Node"), tainted(keys));
+        assert_eq!(node(&["node.kubernetes.io/unreachable", "gpu"]), tainted(&["gpu"]));
+        assert_eq!(node(&["node.kubernetes.io/unreachable"]), json!({"spec": {}}));
+        let application = json!({"spec": {"a": 1}, "operation": {}, "status": {}, "metadata": {}});
+        assert_eq!(after(&object("argoproj.io", "Application"), application), json!({"spec": {"a": 1}}));
+        assert_eq!(after(&object("", "ConfigMap"), json!("text")), json!({}));
+    }
 }
