@@ -25,6 +25,15 @@ const OWNERS_LIMIT: usize = 8;
 /// Namespaces that a specification names, and services that it calls: most name one or none.
 const PLACES_LIMIT: usize = 8;
 const SERVICES_LIMIT: usize = 16;
+/// What a resource hangs on though no check of it looks there: the kind of the resource, and the kind that it refers to.
+const BEYOND: [(&str, KindRef); 6] = [
+    ("APIService", KindRef::SERVICE),
+    ("HorizontalPodAutoscaler", KindRef::DEPLOYMENT),
+    ("HorizontalPodAutoscaler", KindRef::STATEFUL_SET),
+    ("HelmRelease", KindRef::CONFIG_MAP),
+    ("HelmRelease", KindRef::SECRET),
+    ("Kustomization", KindRef::CONFIG_MAP),
+];
 /// Where a workload has the labels of its pods.
 const TEMPLATE_LABELS: &str = "/spec/template/metadata/labels";
 
@@ -188,10 +197,21 @@ impl<'a> About<'a> {
         {
             return judged;
         }
-        let object = &change.object;
+        (self.looks_at(&change.object) && self.refers(&change.object) && !self.is_only_counted(change))
+            .then(|| or_new(change, Nearness::Referred))
+    }
+
+    /// Whether a thing of this kind counts: a check that found the incident looks at it, or the owner hangs on it whether or not one does.
+    fn looks_at(&self, object: &ObjectId) -> bool {
         let is_kind = |kind: &KindRef| kind.kind == object.kind.as_str() && kind.group == object.group.as_str();
-        let is_seen = self.seen.iter().any(is_kind) || (self.calls() && is_kind(&KindRef::SERVICE));
-        (is_seen && self.refers(object)).then(|| or_new(change, Nearness::Referred))
+        let is_beyond = |(owner, kind): &(&str, KindRef)| *owner == self.owner.kind.as_str() && is_kind(kind);
+        self.seen.iter().any(is_kind) || BEYOND.iter().any(is_beyond)
+    }
+
+    /// Whether a workload became more or fewer pods and nothing else, which is what an autoscaler does.
+    fn is_only_counted(&self, change: &Upstream) -> bool {
+        let is_of_pods = |field: &FieldChange| field.path.starts_with("spec.template") && !is_bookkeeping(field);
+        change.object.group.as_str() == "apps" && change.verb == Verb::Update && !change.changed.iter().any(is_of_pods)
     }
 
     fn rank_own(&self, change: &Upstream) -> Option<Nearness> {
@@ -221,8 +241,7 @@ impl<'a> About<'a> {
         if change.verb == Verb::Delete || change.changed.iter().any(is_none) || !selector.matches(now) {
             return Some(Nearness::Own);
         }
-        let is_other = change.changed.iter().any(|field| field.path.starts_with("spec.template") && !is_bookkeeping(field));
-        is_other.then_some(Nearness::Referred)
+        (!self.is_only_counted(change)).then_some(Nearness::Referred)
     }
 
     /// Of the kinds that make pods what they are. The outer `None`: it is not one of them.

@@ -34,10 +34,19 @@ impl<'a> Reference<'a> {
     pub(super) fn to(object: &'a ObjectId, home: &'a Namespace, purpose: Purpose) -> Self {
         const PULLING: &str = "imagePullSecrets";
         let (under, direct): (&[&str], &[&str]) = match object.kind.as_str() {
-            "ConfigMap" => (&["configMap", "configMapRef", "configMapKeyRef"], &[]),
+            "ConfigMap" => (&["configMap", "configMapRef", "configMapKeyRef", "valuesFrom", "substituteFrom"], &[]),
             "Secret" if purpose == Purpose::Pulling => (&[PULLING], &[]),
             "Secret" => (
-                &["secret", "secretRef", "secretKeyRef", PULLING, "certificateRefs", "privateKeySecretRef", "nodePublishSecretRef"],
+                &[
+                    "secret",
+                    "secretRef",
+                    "secretKeyRef",
+                    PULLING,
+                    "certificateRefs",
+                    "privateKeySecretRef",
+                    "nodePublishSecretRef",
+                    "valuesFrom",
+                ],
                 &["secretName"],
             ),
             "PersistentVolumeClaim" => (&[], &["claimName"]),
@@ -49,6 +58,7 @@ impl<'a> Reference<'a> {
             "Issuer" | "ClusterIssuer" => (&["issuerRef"], &[]),
             "Gateway" => (&["parentRefs"], &[]),
             "Service" => (&["service", "backendRefs"], &["serviceName"]),
+            "Deployment" | "StatefulSet" => (&["scaleTargetRef"], &[]),
             "GitRepository" | "OCIRepository" | "HelmRepository" | "HelmChart" | "Bucket" => (&["sourceRef", "chartRef"], &[]),
             _ => (&[], &[]),
         };
