@@ -255,7 +255,7 @@ impl<'a> About<'a> {
                     return Some(nearness);
                 }
                 ("networking.k8s.io", "NetworkPolicy") => self.trouble.is_of(object) && self.is_selected_by(change),
-                ("", "Node") => self.trouble.is_of_node(change) && self.node == Some(object.name.as_str()),
+                ("", "Node") => self.trouble.is_of_node(change, self.node == Some(object.name.as_str())),
                 ("", "ResourceQuota" | "LimitRange") => self.trouble.is_of(object),
                 ("", "Namespace") => self.trouble.is_of(object) && object.name.as_str() == self.owner.namespace.as_str(),
                 ("admissionregistration.k8s.io", _) => self.trouble.is_refused_by(self.view.get(object).map(AsRef::as_ref)),

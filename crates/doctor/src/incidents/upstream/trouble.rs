@@ -5,6 +5,7 @@
 use proreus_model::{FieldChange, ObjectId, Verb};
 use proreus_observe::Observed;
 use proreus_observe::document::Node;
+use serde_json::Value;
 
 use super::Upstream;
 use super::references::Purpose;
@@ -69,7 +70,7 @@ impl<'a> Trouble<'a> {
                 matches!(self.stage, Pulling | Starting | Running | Leaving | Other) || self.is_refused_for(&["ServiceAccount"])
             }
             "NetworkPolicy" => matches!(self.stage, Running | Other),
-            "Node" => matches!(self.stage, Leaving | Other),
+            "Node" => self.stage == Other,
             "ResourceQuota" => self.stage == Refused && (self.classes.is_empty() || self.names(object.name.as_str())),
             // Defaults that are gone are missed by the quota.
             "LimitRange" => self.is_refused_for(&["LimitRange"]) || self.is_said("must specify"),
@@ -94,11 +95,21 @@ impl<'a> Trouble<'a> {
         self.stage == Stage::Refused && names.any(|name| self.names(name))
     }
 
-    /// Whether the change of a pod's node can bring it about: a node that is cordoned takes no new pods, and does nothing to those it has.
-    pub(super) fn is_of_node(&self, change: &Upstream) -> bool {
+    /// Whether the change of a node can bring it about; `is_its_own`: the pod is on it. A node that is cordoned takes no new pods, and does
+    /// nothing to those it has.
+    pub(super) fn is_of_node(&self, change: &Upstream, is_its_own: bool) -> bool {
         let is_cordon = |field: &FieldChange| field.path == "spec.unschedulable";
-        let is_cordoned = change.verb == Verb::Update && change.changed.iter().all(is_cordon);
-        self.is_of(&change.object) && (self.stage == Stage::Leaving || !is_cordoned)
+        match self.stage {
+            Stage::Unplaced => {
+                let is_in_the_way = |field| match is_cordon(field) {
+                    true => field.after.is_some() && self.said.iter().any(|text| text.contains("were unschedulable")),
+                    false => taints(field).iter().any(|key| self.names(key)),
+                };
+                change.changed.iter().any(is_in_the_way)
+            }
+            Stage::Leaving => is_its_own,
+            _ => is_its_own && self.is_of(&change.object) && !(change.verb == Verb::Update && change.changed.iter().all(is_cordon)),
+        }
     }
 
     /// Whether a field of what stands above a pod, and perhaps itself `makes_pods` from a template, can tell of it. How many pods there are
@@ -138,6 +149,15 @@ impl<'a> Trouble<'a> {
         };
         !name.is_empty() && self.said.iter().any(stands)
     }
+}
+
+/// The keys of the taints that a field puts on a node: the whole list, one of it by its key, or one by its place.
+fn taints(field: &FieldChange) -> Vec<&str> {
+    let Some(rest) = field.path.strip_prefix("spec.taints") else { return Vec::new() };
+    let by_path = rest.strip_prefix("[key=").and_then(|rest| rest.split(']').next());
+    let list = field.after.as_ref().and_then(Value::as_array).into_iter().flatten();
+    let values = list.chain(field.after.as_ref()).filter_map(|taint| taint.get("key")?.as_str());
+    values.chain(by_path.filter(|_| field.after.is_some())).collect()
 }
 
 #[cfg(test)]
