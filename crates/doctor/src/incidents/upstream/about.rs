@@ -186,11 +186,13 @@ impl<'a> About<'a> {
 
     /// How near a change is. `None`: it has nothing to do with it, or could not bring about what went wrong.
     pub(super) fn rank(&self, change: &Upstream) -> Option<Nearness> {
-        if self.level(&change.object).is_some() {
-            return self.rank_own(change);
-        }
-        if let Some(nearness) = self.rank_of_answering(change) {
+        let own = self.level(&change.object).and_then(|_| self.rank_own(change));
+        // The workload that took the pods away may be the owner itself.
+        if let Some(nearness) = own.into_iter().chain(self.rank_of_answering(change)).min() {
             return Some(nearness);
+        }
+        if self.level(&change.object).is_some() {
+            return None;
         }
         if self.is_about_pods()
             && let Some(judged) = self.rank_of_pods(change)
@@ -238,7 +240,9 @@ impl<'a> About<'a> {
         let near = self.answering.iter().filter(|(namespace, _)| **namespace == object.namespace);
         let (_, selector) = near.into_iter().find(|(_, selector)| selector.matches(labels))?;
         let is_none = |field: &FieldChange| field.path == REPLICAS && field.after.as_ref().and_then(Value::as_i64) == Some(0);
-        if change.verb == Verb::Delete || change.changed.iter().any(is_none) || !selector.matches(now) {
+        // What was scaled to zero may have been scaled up again.
+        let are_none = || self.view.get(object).is_none_or(|workload| workload.int("/spec/replicas").is_ok_and(|number| number == Some(0)));
+        if change.verb == Verb::Delete || !selector.matches(now) || (change.changed.iter().any(is_none) && are_none()) {
             return Some(Nearness::Own);
         }
         (!self.is_only_counted(change)).then_some(Nearness::Referred)
@@ -251,7 +255,8 @@ impl<'a> About<'a> {
         let is_concerned = is_near
             && match (object.group.as_str(), object.kind.as_str()) {
                 ("", "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "ServiceAccount") => {
-                    let nearness = (self.trouble.is_of(object) && self.refers(object)).then(|| or_new(change, Nearness::Referred));
+                    let nearness = (self.trouble.is_of(object) && self.trouble.is_of_account(change) && self.refers(object))
+                        .then(|| or_new(change, Nearness::Referred));
                     return Some(nearness);
                 }
                 ("networking.k8s.io", "NetworkPolicy") => self.trouble.is_of(object) && self.is_selected_by(change),

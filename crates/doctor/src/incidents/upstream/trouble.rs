@@ -95,6 +95,19 @@ impl<'a> Trouble<'a> {
         self.stage == Stage::Refused && names.any(|name| self.names(name))
     }
 
+    /// Whether the change of a service account, if it is one, can bring it about: its pull secrets matter for pulling, and nothing else of it.
+    pub(super) fn is_of_account(&self, change: &Upstream) -> bool {
+        if change.object.kind.as_str() != "ServiceAccount" || change.verb != Verb::Update {
+            return true;
+        }
+        let is_for_pulling = |field: &FieldChange| field.path.starts_with("imagePullSecrets");
+        match self.purpose() {
+            Purpose::Pulling => change.changed.iter().any(is_for_pulling),
+            Purpose::Running => !change.changed.iter().all(is_for_pulling),
+            Purpose::Any => true,
+        }
+    }
+
     /// Whether the change of a node can bring it about; `is_its_own`: the pod is on it. A node that is cordoned takes no new pods, and does
     /// nothing to those it has.
     pub(super) fn is_of_node(&self, change: &Upstream, is_its_own: bool) -> bool {

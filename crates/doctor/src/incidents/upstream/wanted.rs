@@ -76,12 +76,14 @@ const CONFIGURING: [(&str, &str, &str); 12] = [
 ];
 
 /// Fields of a specification that a controller fills in.
-const FILLED_IN: [(&str, &str); 7] = [
+const FILLED_IN: [(&str, &str); 9] = [
     ("PersistentVolumeClaim", "spec.volumeName"),
     ("PersistentVolume", "spec.claimRef"),
     ("Node", "spec.podCIDR"),
     ("Node", "spec.providerID"),
     ("Machine", "spec.providerID"),
+    ("Machine", "spec.bootstrap.dataSecretName"),
+    ("Cluster", "spec.controlPlaneEndpoint"),
     ("Service", "spec.healthCheckNodePort"),
     ("ServiceAccount", "secrets"),
 ];
