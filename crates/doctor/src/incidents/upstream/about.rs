@@ -237,8 +237,8 @@ impl<'a> About<'a> {
         let before = change.whom.as_ref().map(Document::of);
         let now = self.view.get(object).and_then(|object| object.body().pointer(TEMPLATE_LABELS)).and_then(Node::as_object);
         let labels = before.as_ref().and_then(|before| before.root().as_object()).or(now);
-        let near = self.answering.iter().filter(|(namespace, _)| **namespace == object.namespace);
-        let (_, selector) = near.into_iter().find(|(_, selector)| selector.matches(labels))?;
+        let mut near = self.answering.iter().filter(|(namespace, _)| **namespace == object.namespace);
+        let (_, selector) = near.find(|(_, selector)| selector.matches(labels))?;
         let is_none = |field: &FieldChange| field.path == REPLICAS && field.after.as_ref().and_then(Value::as_i64) == Some(0);
         // What was scaled to zero may have been scaled up again.
         let are_none = || self.view.get(object).is_none_or(|workload| workload.int("/spec/replicas").is_ok_and(|number| number == Some(0)));

@@ -120,8 +120,17 @@ impl UpstreamChanges {
         let ranked: Vec<(Nearness, &Upstream)> = within.filter_map(|change| Some((about.rank(change)?, change))).collect();
         // What stands nearer is the likelier cause; of equals, the newest.
         let best = ranked.iter().min_by_key(|(nearness, change)| (*nearness, Reverse(change.seq)))?;
-        Some(origin(about, &ranked, *best).as_cause())
+        let cause = loaded(&ranked, *best).unwrap_or_else(|| origin(about, &ranked, *best));
+        Some(cause.as_cause())
     }
+}
+
+/// What a restart loaded that came after the last change of the thing itself: that change had been rolled out before.
+fn loaded<'a>(ranked: &[(Nearness, &'a Upstream)], (nearness, best): (Nearness, &'a Upstream)) -> Option<&'a Upstream> {
+    let later = |of: Nearness| ranked.iter().filter(move |(is, change)| *is == of && change.seq > best.seq).map(|(_, change)| *change);
+    let restarts = later(Nearness::Beside).filter(|change| change.changed.iter().any(is_bookkeeping));
+    let restarted = restarts.map(|change| change.seq).max().filter(|_| nearness == Nearness::Own)?;
+    later(Nearness::Referred).filter(|change| change.seq < restarted).max_by_key(|change| change.seq)
 }
 
 /// What a change follows from: its own, or that of an owner which a controller was quick to carry out.

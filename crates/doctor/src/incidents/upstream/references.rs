@@ -104,9 +104,9 @@ fn stands(value: Node<'_>, reference: &Reference<'_>, is_under: bool) -> bool {
 
 /// The template of the pods that a workload makes.
 pub(super) fn template(body: Node<'_>) -> Option<Node<'_>> {
-    let templates = ["/spec/template", "/spec/jobTemplate/spec/template"].iter().filter_map(|path| body.pointer(path));
+    let mut templates = ["/spec/template", "/spec/jobTemplate/spec/template"].iter().filter_map(|path| body.pointer(path));
     // The template of a machine is one of another kind.
-    templates.into_iter().find(|template| template.pointer("/spec/containers").and_then(Node::as_array).is_some())
+    templates.find(|template| template.pointer("/spec/containers").and_then(Node::as_array).is_some())
 }
 
 /// The namespaces that references name, and what is named there.
