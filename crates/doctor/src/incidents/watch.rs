@@ -237,11 +237,9 @@ impl Watch {
             let heard = self.lifecycle.first_heard(&key).unwrap_or(first);
             let window = self.lifecycle.settings.cause_window();
             let Some(incident) = self.lifecycle.open_incident(&key).filter(|incident| incident.cause.is_none()) else { continue };
-            let node = incident.findings().find_map(|finding| finding.node.clone());
-            let checks: BTreeSet<&str> = incident.findings().map(|finding| finding.check).chain([incident.check]).collect();
             let before = incident.opened_at.min(first.checked_add(jiff::SignedDuration::from_secs(1)).unwrap_or(first));
-            let about = About::new(&incident.owner, node.as_deref(), heard, checks.into_iter().filter_map(by_id));
-            incident.cause = self.upstream.before(&self.view, &about, before, window);
+            let cause = self.upstream.before(&About::new(&self.view, incident, heard), before, window);
+            incident.cause = cause;
         }
     }
 
