@@ -61,13 +61,14 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for container in reading::containers(pod)? {
+    let all = reading::containers(pod)?;
+    for container in &all {
         let Some((waiting, message)) = container.waiting()? else { continue };
         let Some(reason) = REASONS.iter().find(|reason| **reason == waiting) else { continue };
-        let since = container.terminated(reading::End::Last)?.and_then(|end| end.finished_at);
-        let since = subject.since(since.or(reading::bound_since(pod)?));
+        let since = subject.since(reading::waiting_since(subject, container, &all)?);
         let text = format!("container `{}` cannot be started{}", container.name, said(message));
         let mut finding = subject.finding(reason, text, since).part(container.name);
+        finding = finding.severity(container.at_most(CHECK.severity));
         if let Some(class) = class_of(message, CLASSES) {
             finding = finding.class(class.name).remedy(class.remedy);
         }

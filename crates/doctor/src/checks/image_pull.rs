@@ -3,6 +3,7 @@
 //! Pure. `ErrImagePull` and `ImagePullBackOff` alternate, and the message of the second says nothing, so both are one finding, and the
 //! message comes from the last failure that was seen.
 
+use jiff::Timestamp;
 use proreus_model::Seq;
 use proreus_observe::KindRef;
 use proreus_observe::field;
@@ -134,7 +135,8 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for container in reading::containers(pod)? {
+    let all = reading::containers(pod)?;
+    for container in &all {
         let Some((waiting, message)) = container.waiting()? else { continue };
         let reason = match waiting {
             "ErrImagePull" | "ImagePullBackOff" => "ImagePullBackOff",
@@ -145,23 +147,28 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
             "SignatureValidationFailed" => "SignatureValidationFailed",
             _ => continue,
         };
-        found.push(tell(subject, &container, reason, message)?);
+        let since = subject.since(reading::waiting_since(subject, container, &all)?);
+        found.push(tell(subject, container, reason, message, since)?);
     }
     Ok(found)
 }
 
-fn tell(subject: &Subject<'_>, container: &Container<'_>, reason: &'static str, message: &str) -> Result<Finding, crate::Undecided> {
+fn tell(
+    subject: &Subject<'_>,
+    container: &Container<'_>,
+    reason: &'static str,
+    message: &str,
+    since: Timestamp,
+) -> Result<Finding, crate::Undecided> {
     let pod = subject.object;
     let image = image_of(subject, container)?;
     let (failure, shown_by) = last_failure(subject, container.name, message);
     let class = classify(reason, &failure, &image);
     let name = class.map_or(UNKNOWN_CLASS, |class| class.name);
-    // The scheduler's word is the moment at which pulling began.
-    let since = pod.condition("PodScheduled")?.and_then(|condition| condition.since).or_else(|| pod.created_at());
     let severity = if reading::is_owner_down(subject) { Severity::Critical } else { Severity::Warning };
     let said = if failure.is_empty() { String::new() } else { format!(": {failure}") };
     let text = format!("container `{}` cannot pull `{image}` ({name}){said}", container.name);
-    let mut finding = subject.finding(reason, text, subject.since(since)).severity(severity).part(container.name).class(name);
+    let mut finding = subject.finding(reason, text, since).severity(container.at_most(severity)).part(container.name).class(name);
     if let Some(class) = class {
         finding = finding.remedy(class.remedy);
     }
@@ -170,14 +177,11 @@ fn tell(subject: &Subject<'_>, container: &Container<'_>, reason: &'static str, 
 }
 
 /// The image as the specification names it; the status may name it as the runtime does.
-fn image_of(subject: &Subject<'_>, container: &Container<'_>) -> Result<String, crate::Undecided> {
-    let list = if container.is_init { "/spec/initContainers" } else { "/spec/containers" };
-    for entry in subject.object.list(list)? {
-        if field::text(entry, "/name")? == Some(container.name)
-            && let Some(image) = field::text(entry, "/image")?
-        {
-            return Ok(image.to_owned());
-        }
+fn image_of<'a>(subject: &Subject<'a>, container: &Container<'a>) -> Result<String, crate::Undecided> {
+    if let Some(entry) = container.specification(subject.object)?
+        && let Some(image) = field::text(entry, "/image")?
+    {
+        return Ok(image.to_owned());
     }
     Ok(field::text(container.status, "/image")?.unwrap_or("an image that is not named").to_owned())
 }

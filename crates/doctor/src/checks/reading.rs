@@ -6,10 +6,10 @@ use std::cell::OnceCell;
 
 use jiff::Timestamp;
 use proreus_observe::document::Node;
-use proreus_observe::field::{self, Read, malformed};
+use proreus_observe::field::{self, Condition, Read, malformed};
 use proreus_observe::{KindRef, Observed};
 
-use crate::check::{Subject, Undecided};
+use crate::check::{Severity, Subject, Undecided};
 
 /// Which end of a container.
 #[derive(Clone, Copy)]
@@ -33,6 +33,19 @@ impl End {
     }
 }
 
+/// The part a container has in its pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It runs to its end before the next is started.
+    Init,
+    /// It is started before the others and stays: an init container that is always restarted.
+    Sidecar,
+    /// One of those for which the pod is there.
+    Main,
+    /// Somebody put it into the pod later, to look around. It can neither be taken out nor mended.
+    Ephemeral,
+}
+
 /// A container of a pod with its status.
 #[derive(Clone, Copy)]
 pub(super) struct Container<'a> {
@@ -40,11 +53,28 @@ pub(super) struct Container<'a> {
     pub(super) name: &'a str,
     /// Its entry in the status.
     pub(super) status: Node<'a>,
+    /// Its part in the pod.
+    pub(super) role: Role,
     /// Whether it runs before the others.
     pub(super) is_init: bool,
 }
 
 impl<'a> Container<'a> {
+    /// Its entry in the specification.
+    pub(super) fn specification(&self, pod: &'a Observed) -> Read<Option<Node<'a>>> {
+        let list = match self.role {
+            Role::Init | Role::Sidecar => "/spec/initContainers",
+            Role::Main => "/spec/containers",
+            Role::Ephemeral => "/spec/ephemeralContainers",
+        };
+        named(pod, list, self.name)
+    }
+
+    /// How bad a trouble of this container is that would be so bad for the others: what somebody tries in a pod is nobody's outage.
+    pub(super) fn at_most(&self, severity: Severity) -> Severity {
+        if self.role == Role::Ephemeral { Severity::Info } else { severity }
+    }
+
     /// Reason and message of its waiting, where it waits.
     pub(super) fn waiting(&self) -> Read<Option<(&'a str, &'a str)>> {
         if field::map(self.status, "/state/waiting")?.is_none() {
@@ -106,15 +136,73 @@ pub(super) fn leaves(subject: &Subject<'_>) -> Read<bool> {
 pub(super) fn containers(pod: &Observed) -> Read<Vec<Container<'_>>> {
     let mut found = Vec::new();
     let Some(lists) = pod.map("/status")? else { return Ok(found) };
-    for (key, is_init) in [("initContainerStatuses", true), ("containerStatuses", false), ("ephemeralContainerStatuses", false)] {
+    let keys = [("initContainerStatuses", Role::Init), ("containerStatuses", Role::Main), ("ephemeralContainerStatuses", Role::Ephemeral)];
+    for (key, role) in keys {
         let Some(list) = lists.get(key).filter(|list| !list.is_null()) else { continue };
         let path = || format!("/status/{key}");
         for status in list.as_array().ok_or_else(|| malformed(&path(), "a list", list))? {
             let name = field::text(status, "/name")?.ok_or_else(|| malformed(&path(), "a list of entries with names", status))?;
-            found.push(Container { name, status, is_init });
+            let role = if role == Role::Init && is_sidecar(pod, name)? { Role::Sidecar } else { role };
+            let is_init = matches!(role, Role::Init | Role::Sidecar);
+            found.push(Container { name, status, role, is_init });
         }
     }
     Ok(found)
+}
+
+/// The entry of this name in a list of the specification.
+fn named<'a>(pod: &'a Observed, list: &str, name: &str) -> Read<Option<Node<'a>>> {
+    for entry in pod.list(list)? {
+        if field::text(entry, "/name")? == Some(name) {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
+}
+
+fn is_sidecar(pod: &Observed, name: &str) -> Read<bool> {
+    let Some(entry) = named(pod, "/spec/initContainers", name)? else { return Ok(false) };
+    Ok(field::text(entry, "/restartPolicy")? == Some("Always"))
+}
+
+/// Reasons for waiting that checks of their own tell.
+const TOLD_WAITS: [&str; 14] = [
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImageInspectError",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "PostStartHookError",
+    "PreCreateHookError",
+    "PreStartHookError",
+    "RegistryUnavailable",
+    "RunContainerError",
+    "SignatureValidationFailed",
+];
+
+/// Whether a check of its own tells of a container that waits for this reason.
+pub(super) fn is_told_elsewhere(reason: &str) -> bool {
+    TOLD_WAITS.contains(&reason)
+}
+
+/// Since when a container can have waited for what it waits for: not before the pod had a node, the run before had ended, and the init
+/// containers were done; nor before the reason was recorded, where that was seen. A pod may be years older than its trouble.
+pub(super) fn waiting_since(subject: &Subject<'_>, container: &Container<'_>, all: &[Container<'_>]) -> Read<Option<Timestamp>> {
+    let pod = subject.object;
+    let recorded = subject.view.trail(&pod.id.uid).and_then(|trail| trail.waiting(container.name));
+    if container.role == Role::Ephemeral {
+        // Nothing in the pod says when it was put in.
+        return Ok(recorded.map(|fact| fact.since));
+    }
+    let mut since = bound_since(pod)?.max(recorded.filter(|fact| fact.is_exact).map(|fact| fact.since));
+    since = since.max(container.terminated(End::Last)?.and_then(|end| end.finished_at));
+    for other in all.iter().filter(|other| other.role == Role::Init && other.name != container.name) {
+        since = since.max(other.terminated(End::Present)?.and_then(|end| end.finished_at));
+    }
+    Ok(since)
 }
 
 /// The phase of a pod; one without is not judged.
@@ -152,6 +240,13 @@ pub(super) fn is_owner_down(subject: &Subject<'_>) -> bool {
 pub(super) fn bound_since(pod: &Observed) -> Read<Option<Timestamp>> {
     let bound = pod.condition("PodScheduled")?.filter(|condition| condition.is_true()).and_then(|condition| condition.since);
     Ok(bound.or_else(|| pod.created_at()))
+}
+
+/// Since when the scheduler refuses a pod: not before its gates were opened, for the condition keeps its time while only its reason changes.
+pub(super) fn refused_since(subject: &Subject<'_>, scheduled: &Condition<'_>) -> Timestamp {
+    let trail = subject.view.trail(&subject.object.id.uid);
+    let ungated = trail.and_then(|trail| trail.fact("isGated")).filter(|fact| fact.is_exact).map(|fact| fact.since);
+    subject.since(scheduled.since.or_else(|| subject.object.created_at()).max(ungated))
 }
 
 /// How many replicas a workload wants; the API's default is one.
