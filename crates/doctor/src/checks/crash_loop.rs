@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use proreus_observe::KindRef;
 
-use super::reading::{self, Container, Terminated};
+use super::reading::{self, Container, Role, Terminated};
 use crate::check::{Check, Severity, Subject, Threshold, Undecided, Verdict};
 use crate::finding::Finding;
 
@@ -105,7 +105,7 @@ fn is_quick_death(
         return Ok(false);
     }
     match last.started_at {
-        Some(started) => Ok(finished.duration_since(started) < window && !container.is_init),
+        Some(started) => Ok(finished.duration_since(started) < window && container.role != Role::Init),
         None => {
             let from = subject.now.checked_sub(window).unwrap_or(Timestamp::MIN);
             let is_recorded = subject.view.past_start().is_some_and(|start| start <= from);
