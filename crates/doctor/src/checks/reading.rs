@@ -21,9 +21,6 @@ pub(super) enum End {
 }
 
 impl End {
-    /// Both.
-    pub(super) const ALL: [Self; 2] = [Self::Present, Self::Last];
-
     /// Where the status tells of it.
     fn place(self) -> &'static str {
         match self {
@@ -55,8 +52,6 @@ pub(super) struct Container<'a> {
     pub(super) status: Node<'a>,
     /// Its part in the pod.
     pub(super) role: Role,
-    /// Whether it runs before the others.
-    pub(super) is_init: bool,
 }
 
 impl<'a> Container<'a> {
@@ -143,8 +138,7 @@ pub(super) fn containers(pod: &Observed) -> Read<Vec<Container<'_>>> {
         for status in list.as_array().ok_or_else(|| malformed(&path(), "a list", list))? {
             let name = field::text(status, "/name")?.ok_or_else(|| malformed(&path(), "a list of entries with names", status))?;
             let role = if role == Role::Init && is_sidecar(pod, name)? { Role::Sidecar } else { role };
-            let is_init = matches!(role, Role::Init | Role::Sidecar);
-            found.push(Container { name, status, role, is_init });
+            found.push(Container { name, status, role });
         }
     }
     Ok(found)
