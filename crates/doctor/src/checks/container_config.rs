@@ -48,13 +48,14 @@ const CLASSES: &[(Class, &[&str])] = &[
         },
         &["failed to sync configmap cache", "failed to sync secret cache"],
     ),
+    // The kind stands before the name, which may have the word of the other.
     (
         Class { name: "MissingSecret", remedy: "create the Secret in the pod's namespace, or correct its name in the pod" },
-        &["secret"],
+        &["secret \"", "secrets \""],
     ),
     (
         Class { name: "MissingConfigMap", remedy: "create the ConfigMap in the pod's namespace, or correct its name in the pod" },
-        &["configmap"],
+        &["configmap \"", "configmaps \""],
     ),
 ];
 

@@ -28,10 +28,18 @@ struct Class {
     remedy: &'static str,
 }
 
+const COMMAND: Class = Class { name: "Command", remedy: "the image has no such command: correct command and args, or the image" };
+
 const CLASSES: &[(Class, &[&str])] = &[
     (
-        Class { name: "Command", remedy: "the image has no such command: correct command and args, or the image" },
-        &["executable file not found", "no such file or directory\": unknown", "no command specified", "exec format error"],
+        COMMAND,
+        &[
+            "executable file not found",
+            "no such file or directory\": unknown",
+            "no command specified",
+            "exec format error",
+            "attempted to invoke a command that was not found",
+        ],
     ),
     (
         Class {
@@ -69,10 +77,17 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         let text = format!("container `{}` cannot be started{}", container.name, said(message));
         let mut finding = subject.finding(reason, text, since).part(container.name);
         finding = finding.severity(container.at_most(CHECK.severity));
-        if let Some(class) = class_of(message, CLASSES) {
+        if let Some(class) = class(message) {
             finding = finding.class(class.name).remedy(class.remedy);
         }
         found.push(finding.on_node(reading::node_of(pod)?));
     }
     Ok(found)
+}
+
+/// The class of what a runtime said. A file that is not there is the command only where the runtime was about to run it: mounts have files too.
+fn class(message: &str) -> Option<&'static Class> {
+    let lower = message.to_ascii_lowercase();
+    let runs_nothing = lower.split_once("exec: \"").is_some_and(|(_, rest)| rest.contains("no such file or directory"));
+    if runs_nothing { Some(&COMMAND) } else { class_of(message, CLASSES) }
 }
