@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use proreus_observe::field::{self, Condition};
 use proreus_observe::{EventFacts, KindRef};
 
-use super::reading::{self, Container, End, Role, is_told_elsewhere, last_warning, quoted, said};
+use super::reading::{self, Container, End, Role, is_told_elsewhere, last_warning, quoted, said, waiting_since};
 use crate::check::{Check, Severity, Subject, Threshold, Undecided, Verdict};
 use crate::finding::Finding;
 
@@ -53,31 +53,36 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return unscheduled(subject, scheduled);
     }
     let containers = reading::containers(pod)?;
-    let since = subject.since(reading::bound_since(pod)?);
     let mut waits_for_init = None;
+    let mut began = reading::bound_since(pod)?;
     for container in &containers {
         match container.waiting()? {
             Some((reason, _)) if is_told_elsewhere(reason) => return Ok(Vec::new()),
             Some((reason, message)) if !SILENT.contains(&reason) => {
                 let text = format!("container `{}` waits for a reason that is not known here: {reason}{}", container.name, said(message));
+                let since = subject.since(waiting_since(subject, container, &containers)?);
                 return Ok(vec![subject.finding("PodPending", text, since).part(container.name).on_node(reading::node_of(pod)?)]);
             }
-            None if holds_up(container)? => waits_for_init = Some(container.name),
-            _ => {}
+            None if holds_up(container)? => waits_for_init = Some(container),
+            Some(_) => began = began.max(waiting_since(subject, container, &containers)?),
+            None => {}
         }
     }
     if let Some(event) = last_warning(subject, FAILURE_REASONS)
         && !is_over(subject, &event, &containers)?
     {
-        return Ok(vec![told(subject, &event, since)?]);
+        return Ok(vec![told(subject, &event, subject.since(reading::bound_since(pod)?))?]);
     }
     let finding = match waits_for_init {
-        Some(name) => {
+        Some(container) => {
+            let name = container.name;
+            // Those before it had their time.
+            let since = subject.since(reading::bound_since(pod)?.max(container.running_since()?));
             let text = format!("init container `{name}` is still running, so that the others do not start");
             let remedy = "read the init container's log: it may wait for something that does not come";
             subject.finding("PodPending", text, since).part(name).remedy(remedy).grace(subject.threshold("initSeconds"))
         }
-        None => subject.finding("PodPending", "the pod has a node, and its containers are not created", since),
+        None => subject.finding("PodPending", "the pod has a node, and its containers are not created", subject.since(began)),
     };
     Ok(vec![finding.on_node(reading::node_of(pod)?)])
 }
