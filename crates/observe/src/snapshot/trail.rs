@@ -241,8 +241,9 @@ impl Trail {
                     self.restarted(name, count, is_out_of_memory, pod);
                 }
                 let waiting = |key: &str| status.pointer(&format!("/state/waiting/{key}")).and_then(Node::as_str);
-                self.waits(name, waiting("reason"), pod, is_first);
-                match (waiting("reason"), waiting("message")) {
+                let reason = waiting("reason");
+                self.waits(name, reason, pod, is_first);
+                match (reason, waiting("message")) {
                     (Some("ErrImagePull" | "RegistryUnavailable" | "ImageInspectError"), Some(message)) if !message.is_empty() => {
                         self.pull_errors.insert(name.to_owned(), (message.to_owned(), pod.seq));
                     }
