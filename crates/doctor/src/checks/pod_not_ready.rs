@@ -27,6 +27,9 @@ pub(super) const CHECK: Check = Check {
 /// that of the node, more are a container that does not come to be ready.
 const RESTARTS_FORGIVEN: i64 = 1;
 
+/// Time for the init containers that run again when a pod got a new sandbox, as after a reboot of its node: as much as a new pod has.
+const INIT_SECONDS: SignedDuration = SignedDuration::from_mins(15);
+
 /// Looks at one pod.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let pod = subject.known()?;
@@ -85,7 +88,7 @@ struct Unready<'a> {
     names: Vec<&'a str>,
     /// When the last of them began what it does now: nothing is ready before it is started.
     began: Option<Timestamp>,
-    /// The longest time that a startup probe allows.
+    /// The longest time that a startup probe allows, or that is the init containers' before the others.
     allowance: SignedDuration,
     /// Reason and message of one that waits.
     waiting: Option<(&'a str, &'a str)>,
@@ -97,6 +100,9 @@ fn unready<'a>(subject: &Subject<'a>, ready: &Condition<'_>) -> Result<Unready<'
     let mut unready = Unready::default();
     let all = reading::containers(subject.object)?;
     for container in &all {
+        if container.role == Role::Init && container.running_since()?.is_some() {
+            unready.allowance = unready.allowance.max(INIT_SECONDS);
+        }
         if matches!(container.role, Role::Init | Role::Ephemeral) || field::flag(container.status, "/ready")? == Some(true) {
             continue;
         }
