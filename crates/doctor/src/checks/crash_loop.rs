@@ -56,7 +56,7 @@ fn look(subject: &Subject<'_>, container: &Container<'_>) -> Result<Option<Findi
     let from = subject.now.checked_sub(window).unwrap_or(Timestamp::MIN);
     let trail = subject.view.trail(&subject.object.id.uid);
     let seen: Vec<_> = trail.into_iter().flat_map(|trail| trail.restarts_since(container.name, from)).collect();
-    let counted: i64 = seen.iter().map(|restart| restart.steps).sum();
+    let counted = reading::restarts_after(from, container, &seen)?;
     let restarts = container.restarts()?;
     let is_looping = is_backing_off || counted >= subject.threshold("restarts") && !ended_well(last.as_ref());
     if !is_looping && !is_quick_death(subject, container, last.as_ref(), restarts, window)? {

@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 use jiff::Timestamp;
 use proreus_observe::document::Node;
 use proreus_observe::field::{self, Condition, Read, malformed};
-use proreus_observe::{KindRef, Observed};
+use proreus_observe::{KindRef, Observed, Restart};
 
 use crate::check::{Severity, Subject, Undecided};
 
@@ -197,6 +197,15 @@ pub(super) fn waiting_since(subject: &Subject<'_>, container: &Container<'_>, al
         since = since.max(other.terminated(End::Present)?.and_then(|end| end.finished_at));
     }
     Ok(since)
+}
+
+/// How many restarts fell after a moment, of those that were recorded after it. A record stands for several where versions between were not
+/// seen; where the run before the present one began before the moment, only the last of them is certain.
+pub(super) fn restarts_after(from: Timestamp, container: &Container<'_>, seen: &[&Restart]) -> Read<i64> {
+    let counted: i64 = seen.iter().map(|restart| restart.steps).sum();
+    let unseen = seen.last().map_or(0, |last| last.steps.saturating_sub(1));
+    let is_older = unseen > 0 && container.terminated(End::Last)?.and_then(|end| end.started_at).is_some_and(|start| start < from);
+    Ok(if is_older { counted.saturating_sub(unseen) } else { counted })
 }
 
 /// The phase of a pod; one without is not judged.
