@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 use jiff::Timestamp;
 use proreus_observe::document::Node;
 use proreus_observe::field::{self, Condition, Read, malformed};
-use proreus_observe::{KindRef, Observed, Restart};
+use proreus_observe::{Fact, KindRef, Observed, Restart};
 
 use crate::check::{Severity, Subject, Undecided};
 
@@ -191,7 +191,7 @@ pub(super) fn waiting_since(subject: &Subject<'_>, container: &Container<'_>, al
         // Nothing in the pod says when it was put in.
         return Ok(recorded.map(|fact| fact.since));
     }
-    let mut since = bound_since(pod)?.max(recorded.filter(|fact| fact.is_exact).map(|fact| fact.since));
+    let mut since = bound_since(pod)?.max(recorded.and_then(|fact| later_beginning(pod, fact)));
     since = since.max(container.terminated(End::Last)?.and_then(|end| end.finished_at));
     for other in all.iter().filter(|other| other.role == Role::Init && other.name != container.name) {
         since = since.max(other.terminated(End::Present)?.and_then(|end| end.finished_at));
@@ -248,7 +248,7 @@ pub(super) fn bound_since(pod: &Observed) -> Read<Option<Timestamp>> {
 /// Since when the scheduler refuses a pod: not before its gates were opened, for the condition keeps its time while only its reason changes.
 pub(super) fn refused_since(subject: &Subject<'_>, scheduled: &Condition<'_>) -> Timestamp {
     let trail = subject.view.trail(&subject.object.id.uid);
-    let ungated = trail.and_then(|trail| trail.fact("isGated")).filter(|fact| fact.is_exact).map(|fact| fact.since);
+    let ungated = trail.and_then(|trail| trail.fact("isGated")).and_then(|fact| later_beginning(subject.object, fact));
     subject.since(scheduled.since.or_else(|| subject.object.created_at()).max(ungated))
 }
 
@@ -284,6 +284,12 @@ const FIRST_SECONDS: i64 = 30;
 /// Whether an object has been so since it was made. `false` where its making is not known.
 pub(super) fn is_so_from_birth(object: &Observed, since: Timestamp) -> bool {
     object.created_at().is_some_and(|made| since.duration_since(made).as_secs() <= FIRST_SECONDS)
+}
+
+/// When something began that was seen to begin, unless the object was born with it: then its own words of its beginning are the better ones,
+/// and the same with and without a record.
+fn later_beginning(object: &Observed, fact: &Fact) -> Option<Timestamp> {
+    (fact.is_exact && !is_so_from_birth(object, fact.since)).then_some(fact.since)
 }
 
 /// The first of these texts that holds one of its words (lower case), by which a message is put into a class.
