@@ -115,7 +115,8 @@ fn unready<'a>(subject: &Subject<'a>, ready: &Condition<'_>) -> Result<Unready<'
         unready.waiting = unready.waiting.or(waiting.filter(|(reason, _)| !reason.is_empty()));
         let began = if waiting.is_some() { waiting_since(subject, container, &all)? } else { run_began(subject, container, ready.since)? };
         unready.began = unready.began.max(began);
-        if field::flag(container.status, "/started")? == Some(false) {
+        // Nothing probes a container that waits.
+        if waiting.is_none() && field::flag(container.status, "/started")? == Some(false) {
             unready.allowance = unready.allowance.max(startup_allowance(subject, container)?);
         }
     }
