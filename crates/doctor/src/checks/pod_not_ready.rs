@@ -27,6 +27,9 @@ pub(super) const CHECK: Check = Check {
 /// that of the node, more are a container that does not come to be ready.
 const RESTARTS_FORGIVEN: i64 = 1;
 
+/// How a run is said to have ended that went down with its node: while the node was away, nobody asked whether it was ready.
+const LOST_ENDS: [&str; 2] = ["Unknown", "ContainerStatusUnknown"];
+
 /// Time for the init containers that run again when a pod got a new sandbox, as after a reboot of its node: as much as a new pod has.
 const INIT_SECONDS: SignedDuration = SignedDuration::from_mins(15);
 
@@ -123,12 +126,23 @@ fn unready<'a>(subject: &Subject<'a>, ready: &Condition<'_>) -> Result<Unready<'
     Ok(unready)
 }
 
-/// Since when a container runs, unless that is one of several runs in which it did not come to be ready.
+/// Since when a container had the chance to become ready: since it runs, unless the run before had its time and did not, or this is one of
+/// several runs.
 fn run_began(subject: &Subject<'_>, container: &Container<'_>, unready_since: Option<Timestamp>) -> Result<Option<Timestamp>, Undecided> {
     let trail = subject.view.trail(&subject.object.id.uid);
-    let restarts: i64 =
-        trail.zip(unready_since).map_or(0, |(trail, from)| trail.restarts_since(container.name, from).map(|restart| restart.steps).sum());
-    if restarts > RESTARTS_FORGIVEN { Ok(None) } else { Ok(container.running_since()?) }
+    let Some(from) = unready_since else { return Ok(container.running_since()?) };
+    let restarts: i64 = trail.map_or(0, |trail| trail.restarts_since(container.name, from).map(|restart| restart.steps).sum());
+    if restarts > RESTARTS_FORGIVEN {
+        return Ok(None);
+    }
+    let last = container.terminated(End::Last)?;
+    if let Some((start, end)) = last.and_then(|last| last.started_at.zip(last.finished_at))
+        && end.duration_since(start.max(from)).as_secs() >= CHECK.grace_seconds
+        && !last.is_some_and(|last| LOST_ENDS.contains(&last.reason))
+    {
+        return Ok(Some(start));
+    }
+    Ok(container.running_since()?)
 }
 
 /// Since when the node of the pod is ready, where the node is known.
