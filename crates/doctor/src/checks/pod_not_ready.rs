@@ -31,7 +31,7 @@ const RESTARTS_FORGIVEN: i64 = 1;
 const LOST_ENDS: [&str; 2] = ["Unknown", "ContainerStatusUnknown"];
 
 /// Time for the init containers that run again when a pod got a new sandbox, as after a reboot of its node: as much as a new pod has.
-const INIT_SECONDS: SignedDuration = SignedDuration::from_mins(15);
+const INIT_GRACE: SignedDuration = SignedDuration::from_mins(15);
 
 /// Looks at one pod.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
@@ -104,7 +104,7 @@ fn unready<'a>(subject: &Subject<'a>, ready: &Condition<'_>) -> Result<Unready<'
     let all = reading::containers(subject.object)?;
     for container in &all {
         if container.role == Role::Init && container.running_since()?.is_some() {
-            unready.allowance = unready.allowance.max(INIT_SECONDS);
+            unready.allowance = unready.allowance.max(INIT_GRACE);
         }
         if matches!(container.role, Role::Init | Role::Ephemeral) || field::flag(container.status, "/ready")? == Some(true) {
             continue;
