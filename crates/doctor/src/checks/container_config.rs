@@ -41,10 +41,21 @@ const CLASSES: &[(Class, &[&str])] = &[
         },
         &["couldn't find key", "could not find key", "references non-existent"],
     ),
-    (Class { name: "MissingSecret", remedy: "create the Secret in the pod's namespace, or correct its name in the pod" }, &["secret"]),
+    (
+        Class {
+            name: "NotSynced",
+            remedy: "the kubelet has not received the ConfigMap or Secret in time, and tries again: where it lasts, see whether the node reaches the API server",
+        },
+        &["failed to sync configmap cache", "failed to sync secret cache"],
+    ),
+    // The kind stands before the name, which may have the word of the other.
+    (
+        Class { name: "MissingSecret", remedy: "create the Secret in the pod's namespace, or correct its name in the pod" },
+        &["secret \"", "secrets \""],
+    ),
     (
         Class { name: "MissingConfigMap", remedy: "create the ConfigMap in the pod's namespace, or correct its name in the pod" },
-        &["configmap"],
+        &["configmap \"", "configmaps \""],
     ),
 ];
 
@@ -55,12 +66,13 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for container in reading::containers(pod)? {
+    let all = reading::containers(pod)?;
+    for container in &all {
         let Some(("CreateContainerConfigError", message)) = container.waiting()? else { continue };
-        let since = container.terminated(reading::End::Last)?.and_then(|end| end.finished_at);
-        let since = subject.since(since.or(reading::bound_since(pod)?));
+        let since = subject.since(reading::waiting_since(subject, container, &all)?);
         let text = format!("container `{}` cannot be created: {}", container.name, quoted(message));
         let mut finding = subject.finding("CreateContainerConfigError", text, since).part(container.name);
+        finding = finding.severity(container.at_most(CHECK.severity));
         if let Some(class) = class_of(message, CLASSES) {
             finding = finding.class(class.name).remedy(class.remedy);
         }

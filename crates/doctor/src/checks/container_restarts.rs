@@ -41,7 +41,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let mut found = Vec::new();
     for container in reading::containers(pod)? {
         let seen: Vec<_> = trail.into_iter().flat_map(|trail| trail.restarts_since(container.name, from)).collect();
-        let counted: i64 = seen.iter().map(|restart| restart.steps).sum();
+        let counted = reading::restarts_after(from, &container, &seen)?;
         if counted < wanted {
             let last = container.terminated(reading::End::Last)?.and_then(|end| end.finished_at);
             let is_late = last.is_some_and(|finished| finished >= from);

@@ -28,10 +28,18 @@ struct Class {
     remedy: &'static str,
 }
 
+const COMMAND: Class = Class { name: "Command", remedy: "the image has no such command: correct command and args, or the image" };
+
 const CLASSES: &[(Class, &[&str])] = &[
     (
-        Class { name: "Command", remedy: "the image has no such command: correct command and args, or the image" },
-        &["executable file not found", "no such file or directory\": unknown", "no command specified", "exec format error"],
+        COMMAND,
+        &[
+            "executable file not found",
+            "no such file or directory\": unknown",
+            "no command specified",
+            "exec format error",
+            "attempted to invoke a command that was not found",
+        ],
     ),
     (
         Class {
@@ -61,17 +69,25 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for container in reading::containers(pod)? {
+    let all = reading::containers(pod)?;
+    for container in &all {
         let Some((waiting, message)) = container.waiting()? else { continue };
         let Some(reason) = REASONS.iter().find(|reason| **reason == waiting) else { continue };
-        let since = container.terminated(reading::End::Last)?.and_then(|end| end.finished_at);
-        let since = subject.since(since.or(reading::bound_since(pod)?));
+        let since = subject.since(reading::waiting_since(subject, container, &all)?);
         let text = format!("container `{}` cannot be started{}", container.name, said(message));
         let mut finding = subject.finding(reason, text, since).part(container.name);
-        if let Some(class) = class_of(message, CLASSES) {
+        finding = finding.severity(container.at_most(CHECK.severity));
+        if let Some(class) = class(message) {
             finding = finding.class(class.name).remedy(class.remedy);
         }
         found.push(finding.on_node(reading::node_of(pod)?));
     }
     Ok(found)
+}
+
+/// The class of what a runtime said. A file that is not there is the command only where the runtime was about to run it: mounts have files too.
+fn class(message: &str) -> Option<&'static Class> {
+    let lower = message.to_ascii_lowercase();
+    let runs_nothing = lower.split_once("exec: \"").is_some_and(|(_, rest)| rest.contains("no such file or directory"));
+    if runs_nothing { Some(&COMMAND) } else { class_of(message, CLASSES) }
 }

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use proreus_observe::KindRef;
 
-use super::reading::{self, Container, Terminated};
+use super::reading::{self, Container, Role, Terminated};
 use crate::check::{Check, Severity, Subject, Threshold, Undecided, Verdict};
 use crate::finding::Finding;
 
@@ -56,7 +56,7 @@ fn look(subject: &Subject<'_>, container: &Container<'_>) -> Result<Option<Findi
     let from = subject.now.checked_sub(window).unwrap_or(Timestamp::MIN);
     let trail = subject.view.trail(&subject.object.id.uid);
     let seen: Vec<_> = trail.into_iter().flat_map(|trail| trail.restarts_since(container.name, from)).collect();
-    let counted: i64 = seen.iter().map(|restart| restart.steps).sum();
+    let counted = reading::restarts_after(from, container, &seen)?;
     let restarts = container.restarts()?;
     let is_looping = is_backing_off || counted >= subject.threshold("restarts") && !ended_well(last.as_ref());
     if !is_looping && !is_quick_death(subject, container, last.as_ref(), restarts, window)? {
@@ -105,7 +105,7 @@ fn is_quick_death(
         return Ok(false);
     }
     match last.started_at {
-        Some(started) => Ok(finished.duration_since(started) < window && !container.is_init),
+        Some(started) => Ok(finished.duration_since(started) < window && container.role != Role::Init),
         None => {
             let from = subject.now.checked_sub(window).unwrap_or(Timestamp::MIN);
             let is_recorded = subject.view.past_start().is_some_and(|start| start <= from);

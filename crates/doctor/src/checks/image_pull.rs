@@ -3,6 +3,7 @@
 //! Pure. `ErrImagePull` and `ImagePullBackOff` alternate, and the message of the second says nothing, so both are one finding, and the
 //! message comes from the last failure that was seen.
 
+use jiff::Timestamp;
 use proreus_model::Seq;
 use proreus_observe::KindRef;
 use proreus_observe::field;
@@ -42,7 +43,7 @@ struct Class {
 const CLASSES: &[Class] = &[
     Class {
         name: "HttpMismatch",
-        words: &["server gave http response to https client"],
+        words: &["server gave http response to https client", "first record does not look like a tls handshake"],
         remedy: "the registry speaks plain HTTP: serve it over TLS, or configure exactly this host as an insecure mirror on every node",
     },
     Class {
@@ -53,8 +54,10 @@ const CLASSES: &[Class] = &[
             "doesn't contain any ip sans",
             "cannot validate certificate",
             "failed to verify certificate",
+            "tls: handshake failure",
+            "remote error: tls:",
         ],
-        remedy: "the nodes do not trust the registry's certificate: install its authority on every node, or give it a certificate for this host name",
+        remedy: "the nodes do not trust the registry's certificate, or do not agree with it on TLS: install its authority on every node, or give it a certificate for this host name",
     },
     Class {
         name: "Signature",
@@ -85,12 +88,18 @@ const CLASSES: &[Class] = &[
     },
     Class {
         name: "Dns",
-        words: &["no such host", "server misbehaving", "temporary failure in name resolution"],
+        // Whatever failed, it failed at the look-up.
+        words: &["no such host", "server misbehaving", "temporary failure in name resolution", "dial tcp: lookup "],
         remedy: "the registry's host name does not resolve on the node: correct the host in the image reference, or the node's DNS",
     },
     Class {
         name: "Platform",
-        words: &["no matching manifest for", "no match for platform"],
+        words: &[
+            "no matching manifest for",
+            "no match for platform",
+            "no image found in image index for architecture",
+            "no image found in manifest list for architecture",
+        ],
         remedy: "the image does not exist for the node's platform: build it for this platform, or select other nodes",
     },
     Class {
@@ -115,6 +124,11 @@ const CLASSES: &[Class] = &[
             "context deadline exceeded",
             "service unavailable",
             "bad gateway",
+            "gateway timeout",
+            "internal server error",
+            ": eof",
+            "use of closed network connection",
+            "context canceled",
         ],
         remedy: "the node does not reach the registry: check that the registry is up, and firewalls and proxies between the node and it",
     },
@@ -134,7 +148,8 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for container in reading::containers(pod)? {
+    let all = reading::containers(pod)?;
+    for container in &all {
         let Some((waiting, message)) = container.waiting()? else { continue };
         let reason = match waiting {
             "ErrImagePull" | "ImagePullBackOff" => "ImagePullBackOff",
@@ -145,23 +160,28 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
             "SignatureValidationFailed" => "SignatureValidationFailed",
             _ => continue,
         };
-        found.push(tell(subject, &container, reason, message)?);
+        let since = subject.since(reading::waiting_since(subject, container, &all)?);
+        found.push(tell(subject, container, reason, message, since)?);
     }
     Ok(found)
 }
 
-fn tell(subject: &Subject<'_>, container: &Container<'_>, reason: &'static str, message: &str) -> Result<Finding, crate::Undecided> {
+fn tell(
+    subject: &Subject<'_>,
+    container: &Container<'_>,
+    reason: &'static str,
+    message: &str,
+    since: Timestamp,
+) -> Result<Finding, crate::Undecided> {
     let pod = subject.object;
     let image = image_of(subject, container)?;
     let (failure, shown_by) = last_failure(subject, container.name, message);
     let class = classify(reason, &failure, &image);
     let name = class.map_or(UNKNOWN_CLASS, |class| class.name);
-    // The scheduler's word is the moment at which pulling began.
-    let since = pod.condition("PodScheduled")?.and_then(|condition| condition.since).or_else(|| pod.created_at());
     let severity = if reading::is_owner_down(subject) { Severity::Critical } else { Severity::Warning };
     let said = if failure.is_empty() { String::new() } else { format!(": {failure}") };
     let text = format!("container `{}` cannot pull `{image}` ({name}){said}", container.name);
-    let mut finding = subject.finding(reason, text, subject.since(since)).severity(severity).part(container.name).class(name);
+    let mut finding = subject.finding(reason, text, since).severity(container.at_most(severity)).part(container.name).class(name);
     if let Some(class) = class {
         finding = finding.remedy(class.remedy);
     }
@@ -170,14 +190,11 @@ fn tell(subject: &Subject<'_>, container: &Container<'_>, reason: &'static str, 
 }
 
 /// The image as the specification names it; the status may name it as the runtime does.
-fn image_of(subject: &Subject<'_>, container: &Container<'_>) -> Result<String, crate::Undecided> {
-    let list = if container.is_init { "/spec/initContainers" } else { "/spec/containers" };
-    for entry in subject.object.list(list)? {
-        if field::text(entry, "/name")? == Some(container.name)
-            && let Some(image) = field::text(entry, "/image")?
-        {
-            return Ok(image.to_owned());
-        }
+fn image_of<'a>(subject: &Subject<'a>, container: &Container<'a>) -> Result<String, crate::Undecided> {
+    if let Some(entry) = container.specification(subject.object)?
+        && let Some(image) = field::text(entry, "/image")?
+    {
+        return Ok(image.to_owned());
     }
     Ok(field::text(container.status, "/image")?.unwrap_or("an image that is not named").to_owned())
 }
@@ -271,6 +288,18 @@ mod tests {
         check("unexpected status code [manifests 1.429]: 403 Forbidden", "Auth");
         check("unexpected status from GET request: 429", "RateLimit");
         check("failed to copy: httpReadSeeker: sha256:aa401bb: not found", "NotFound");
+        check("Head \"https://r.example:5000/v2/\": tls: first record does not look like a TLS handshake", "HttpMismatch");
+        check("Head \"https://r.example/v2/\": remote error: tls: handshake failure", "Tls");
+        check("net/http: TLS handshake timeout", "Network");
+        check("dial tcp: lookup r.example on 10.0.0.10:53: read udp 10.1.0.5:4021->10.0.0.10:53: i/o timeout", "Dns");
+        check("dial tcp 10.0.0.1:443: i/o timeout", "Network");
+        check("choosing an image from manifest list: no image found in image index for architecture \"arm64\"", "Platform");
+        check("unexpected status from HEAD request to https://r.example/v2/: 504 Gateway Timeout", "Network");
+        check("unexpected status from HEAD request to https://r.example/v2/: 500 Internal Server Error", "Network");
+        check("failed to do request: Head \"https://r.example/v2/\": EOF", "Network");
+        check("httpReadSeeker: failed open: unexpected EOF", "Corrupt");
+        check("failed to copy: read tcp 10.0.0.1:443: use of closed network connection", "Network");
+        check("context canceled", "Network");
     }
 
     #[test]

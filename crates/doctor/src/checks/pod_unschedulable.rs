@@ -5,7 +5,7 @@
 use proreus_observe::KindRef;
 
 use super::reading::{self, quoted};
-use crate::check::{Check, Severity, Subject, Verdict};
+use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
 /// The definition.
 pub(super) const CHECK: Check = Check {
@@ -54,6 +54,16 @@ const CAUSES: &[Cause] = &[
         remedy: "the pod's volume is in another zone than the nodes that are free: add nodes in the volume's zone",
     },
     Cause {
+        name: "MaxVolumes",
+        words: &["exceed max volume count"],
+        remedy: "the nodes have as many volumes of this driver attached as they may: add nodes, or spread the pods that have volumes",
+    },
+    Cause {
+        name: "DeviceClaims",
+        words: &["cannot allocate all claims", "resourceclaim"],
+        remedy: "no node has the devices that the pod claims: look at its ResourceClaims, the DeviceClass and the driver's ResourceSlices",
+    },
+    Cause {
         name: "Taint",
         words: &["untolerated taint", "had taint", "had taints"],
         remedy: "the nodes are tainted: add the toleration if the pod belongs there, or find out why the taint is there",
@@ -88,15 +98,21 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if reading::phase(subject)? != "Pending" || reading::leaves(subject)? {
         return Ok(Vec::new());
     }
-    let Some(scheduled) = pod.condition("PodScheduled")? else { return Ok(Vec::new()) };
-    if !scheduled.is_false() || scheduled.reason != "Unschedulable" {
+    let is_bound = reading::node_of(pod)?.is_some_and(|node| !node.is_empty());
+    let Some(scheduled) = pod.condition("PodScheduled")?.filter(|scheduled| !is_bound && !scheduled.is_true()) else {
+        return Ok(Vec::new());
+    };
+    if !scheduled.is_false() {
+        return Err(Undecided::Unknown("whether it was scheduled is not told".to_owned()));
+    }
+    if scheduled.reason != "Unschedulable" {
         return Ok(Vec::new());
     }
     let cause = cause_of(scheduled.message);
     let said = scheduled.message.split(" preemption:").next().unwrap_or_default();
     let text = format!("no node takes the pod: {}", quoted(said));
     let severity = if reading::is_owner_down(subject) { Severity::Critical } else { Severity::Warning };
-    let mut finding = subject.finding("Unschedulable", text, subject.since(scheduled.since.or_else(|| pod.created_at())));
+    let mut finding = subject.finding("Unschedulable", text, reading::refused_since(subject, &scheduled));
     finding = finding.severity(severity);
     if let Some(cause) = cause {
         finding = finding.class(cause.name).remedy(cause.remedy);
@@ -108,14 +124,24 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
 fn cause_of(message: &str) -> Option<&'static Cause> {
     let before_preemption = message.split(" preemption:").next().unwrap_or_default();
     let reasons = before_preemption.split_once(": ").map_or(before_preemption, |(_, reasons)| reasons);
-    let counted = reasons.split(", ").filter_map(|part| {
+    let mut counted: Vec<(Option<&'static Cause>, u64)> = Vec::new();
+    for part in reasons.split(", ") {
         let digits: String = part.trim().chars().take_while(char::is_ascii_digit).collect();
-        let lower = part.to_ascii_lowercase();
-        let cause = CAUSES.iter().find(|cause| cause.words.iter().any(|word| lower.contains(word)))?;
-        Some((digits.parse::<u64>().unwrap_or(1), cause))
-    });
-    // Of equal numbers the first said, as the scheduler sorts them.
-    counted.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, cause)| cause)
+        let nodes = digits.parse::<u64>().unwrap_or(1);
+        let cause = known(part);
+        match counted.iter_mut().find(|(other, _)| cause.is_some() && other.map(|other| other.name) == cause.map(|cause| cause.name)) {
+            Some((_, sum)) => *sum = sum.saturating_add(nodes),
+            None => counted.push((cause, nodes)),
+        }
+    }
+    // Of equal numbers the first said, as the scheduler sorts them. Where most nodes refuse for what is not known here, no other is the cause.
+    counted.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best })?.0
+}
+
+/// The cause in one part of what the scheduler says. What taints are called, which stands in braces, says nothing.
+fn known(part: &str) -> Option<&'static Cause> {
+    let words = part.split('{').next().unwrap_or_default().to_ascii_lowercase();
+    CAUSES.iter().find(|cause| cause.words.iter().any(|word| words.contains(word)))
 }
 
 #[cfg(test)]
@@ -136,5 +162,15 @@ mod tests {
         check("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims.", Some("VolumeBinding"));
         check("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.", Some("InsufficientResource"));
         check("0/3 nodes are available: 3 something new.", None);
+        check("0/5 nodes are available: 2 Insufficient cpu, 3 something new.", None);
+        check(
+            "0/6 nodes are available: 2 node(s) didn't match Pod's node affinity/selector, 3 node(s) exceed max volume count.",
+            Some("MaxVolumes"),
+        );
+        check(
+            "0/7 nodes are available: 2 node(s) had untolerated taint {a: }, 3 Insufficient cpu, 2 node(s) had untolerated taint {b: }.",
+            Some("Taint"),
+        );
+        check("0/3 nodes are available: 2 node(s) had untolerated taint {pool: insufficient cpu}, 1 Insufficient memory.", Some("Taint"));
     }
 }

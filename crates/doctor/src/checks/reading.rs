@@ -6,10 +6,10 @@ use std::cell::OnceCell;
 
 use jiff::Timestamp;
 use proreus_observe::document::Node;
-use proreus_observe::field::{self, Read, malformed};
-use proreus_observe::{KindRef, Observed};
+use proreus_observe::field::{self, Condition, Read, malformed};
+use proreus_observe::{Fact, KindRef, Observed, Restart};
 
-use crate::check::{Subject, Undecided};
+use crate::check::{Severity, Subject, Undecided};
 
 /// Which end of a container.
 #[derive(Clone, Copy)]
@@ -21,9 +21,6 @@ pub(super) enum End {
 }
 
 impl End {
-    /// Both.
-    pub(super) const ALL: [Self; 2] = [Self::Present, Self::Last];
-
     /// Where the status tells of it.
     fn place(self) -> &'static str {
         match self {
@@ -33,6 +30,19 @@ impl End {
     }
 }
 
+/// The part a container has in its pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It runs to its end before the next is started.
+    Init,
+    /// It is started before the others and stays: an init container that is always restarted.
+    Sidecar,
+    /// One of those for which the pod is there.
+    Main,
+    /// Somebody put it into the pod later, to look around. It can neither be taken out nor mended.
+    Ephemeral,
+}
+
 /// A container of a pod with its status.
 #[derive(Clone, Copy)]
 pub(super) struct Container<'a> {
@@ -40,11 +50,26 @@ pub(super) struct Container<'a> {
     pub(super) name: &'a str,
     /// Its entry in the status.
     pub(super) status: Node<'a>,
-    /// Whether it runs before the others.
-    pub(super) is_init: bool,
+    /// Its part in the pod.
+    pub(super) role: Role,
 }
 
 impl<'a> Container<'a> {
+    /// Its entry in the specification.
+    pub(super) fn specification(&self, pod: &'a Observed) -> Read<Option<Node<'a>>> {
+        let list = match self.role {
+            Role::Init | Role::Sidecar => "/spec/initContainers",
+            Role::Main => "/spec/containers",
+            Role::Ephemeral => "/spec/ephemeralContainers",
+        };
+        named(pod, list, self.name)
+    }
+
+    /// How bad a trouble of this container is that would be so bad for the others: what somebody tries in a pod is nobody's outage.
+    pub(super) fn at_most(&self, severity: Severity) -> Severity {
+        if self.role == Role::Ephemeral { Severity::Info } else { severity }
+    }
+
     /// Reason and message of its waiting, where it waits.
     pub(super) fn waiting(&self) -> Read<Option<(&'a str, &'a str)>> {
         if field::map(self.status, "/state/waiting")?.is_none() {
@@ -106,15 +131,81 @@ pub(super) fn leaves(subject: &Subject<'_>) -> Read<bool> {
 pub(super) fn containers(pod: &Observed) -> Read<Vec<Container<'_>>> {
     let mut found = Vec::new();
     let Some(lists) = pod.map("/status")? else { return Ok(found) };
-    for (key, is_init) in [("initContainerStatuses", true), ("containerStatuses", false), ("ephemeralContainerStatuses", false)] {
+    let keys = [("initContainerStatuses", Role::Init), ("containerStatuses", Role::Main), ("ephemeralContainerStatuses", Role::Ephemeral)];
+    for (key, role) in keys {
         let Some(list) = lists.get(key).filter(|list| !list.is_null()) else { continue };
         let path = || format!("/status/{key}");
         for status in list.as_array().ok_or_else(|| malformed(&path(), "a list", list))? {
             let name = field::text(status, "/name")?.ok_or_else(|| malformed(&path(), "a list of entries with names", status))?;
-            found.push(Container { name, status, is_init });
+            let role = if role == Role::Init && is_sidecar(pod, name)? { Role::Sidecar } else { role };
+            found.push(Container { name, status, role });
         }
     }
     Ok(found)
+}
+
+/// The entry of this name in a list of the specification.
+fn named<'a>(pod: &'a Observed, list: &str, name: &str) -> Read<Option<Node<'a>>> {
+    for entry in pod.list(list)? {
+        if field::text(entry, "/name")? == Some(name) {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
+}
+
+fn is_sidecar(pod: &Observed, name: &str) -> Read<bool> {
+    let Some(entry) = named(pod, "/spec/initContainers", name)? else { return Ok(false) };
+    Ok(field::text(entry, "/restartPolicy")? == Some("Always"))
+}
+
+/// Reasons for waiting that checks of their own tell.
+const TOLD_WAITS: [&str; 14] = [
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImageInspectError",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "PostStartHookError",
+    "PreCreateHookError",
+    "PreStartHookError",
+    "RegistryUnavailable",
+    "RunContainerError",
+    "SignatureValidationFailed",
+];
+
+/// Whether a check of its own tells of a container that waits for this reason.
+pub(super) fn is_told_elsewhere(reason: &str) -> bool {
+    TOLD_WAITS.contains(&reason)
+}
+
+/// Since when a container can have waited for what it waits for: not before the pod had a node, the run before had ended, and the init
+/// containers were done; nor before the reason was recorded, where that was seen. A pod may be years older than its trouble.
+pub(super) fn waiting_since(subject: &Subject<'_>, container: &Container<'_>, all: &[Container<'_>]) -> Read<Option<Timestamp>> {
+    let pod = subject.object;
+    let recorded = subject.view.trail(&pod.id.uid).and_then(|trail| trail.waiting(container.name));
+    if container.role == Role::Ephemeral {
+        // Nothing in the pod says when it was put in.
+        return Ok(recorded.map(|fact| fact.since));
+    }
+    let mut since = bound_since(pod)?.max(recorded.and_then(|fact| later_beginning(pod, fact)));
+    since = since.max(container.terminated(End::Last)?.and_then(|end| end.finished_at));
+    for other in all.iter().filter(|other| other.role == Role::Init && other.name != container.name) {
+        since = since.max(other.terminated(End::Present)?.and_then(|end| end.finished_at));
+    }
+    Ok(since)
+}
+
+/// How many restarts fell after a moment, of those that were recorded after it. A record stands for several where versions between were not
+/// seen; where the run before the present one began before the moment, only the last of them is certain.
+pub(super) fn restarts_after(from: Timestamp, container: &Container<'_>, seen: &[&Restart]) -> Read<i64> {
+    let counted: i64 = seen.iter().map(|restart| restart.steps).sum();
+    let unseen = seen.last().map_or(0, |last| last.steps.saturating_sub(1));
+    let is_older = unseen > 0 && container.terminated(End::Last)?.and_then(|end| end.started_at).is_some_and(|start| start < from);
+    Ok(if is_older { counted.saturating_sub(unseen) } else { counted })
 }
 
 /// The phase of a pod; one without is not judged.
@@ -154,6 +245,13 @@ pub(super) fn bound_since(pod: &Observed) -> Read<Option<Timestamp>> {
     Ok(bound.or_else(|| pod.created_at()))
 }
 
+/// Since when the scheduler refuses a pod: not before its gates were opened, for the condition keeps its time while only its reason changes.
+pub(super) fn refused_since(subject: &Subject<'_>, scheduled: &Condition<'_>) -> Timestamp {
+    let trail = subject.view.trail(&subject.object.id.uid);
+    let ungated = trail.and_then(|trail| trail.fact("isGated")).and_then(|fact| later_beginning(subject.object, fact));
+    subject.since(scheduled.since.or_else(|| subject.object.created_at()).max(ungated))
+}
+
 /// How many replicas a workload wants; the API's default is one.
 pub(super) fn wanted_replicas(workload: &Observed) -> Read<i64> {
     Ok(workload.int("/spec/replicas")?.unwrap_or(1))
@@ -186,6 +284,12 @@ const FIRST_SECONDS: i64 = 30;
 /// Whether an object has been so since it was made. `false` where its making is not known.
 pub(super) fn is_so_from_birth(object: &Observed, since: Timestamp) -> bool {
     object.created_at().is_some_and(|made| since.duration_since(made).as_secs() <= FIRST_SECONDS)
+}
+
+/// When something began that was seen to begin, unless the object was born with it: then its own words of its beginning are the better ones,
+/// and the same with and without a record.
+fn later_beginning(object: &Observed, fact: &Fact) -> Option<Timestamp> {
+    (fact.is_exact && !is_so_from_birth(object, fact.since)).then_some(fact.since)
 }
 
 /// The first of these texts that holds one of its words (lower case), by which a message is put into a class.

@@ -30,6 +30,9 @@ pub struct Restart {
     pub steps: i64,
     /// The change that showed it.
     pub seq: Seq,
+    /// Whether the run before it was ended for want of memory.
+    #[serde(default)]
+    pub is_out_of_memory: bool,
 }
 
 /// A property and since when it has its value.
@@ -101,6 +104,11 @@ impl Trail {
         self.facts.get(name)
     }
 
+    /// For what a container waits, where that is not only its turn, and since when. Failing pulls and their back-offs are one.
+    pub fn waiting(&self, container: &str) -> Option<&Fact> {
+        self.facts.get(&waiting_key(container))
+    }
+
     /// The restarts of a container that were seen at or after a moment, oldest first.
     pub fn restarts_since(&self, container: &str, from: Timestamp) -> impl Iterator<Item = &Restart> {
         self.restarts.get(container).into_iter().flatten().filter(move |restart| restart.at >= from)
@@ -143,6 +151,11 @@ fn followed(observed: &Observed) -> &'static [Followed] {
         ("autoscaling", "HorizontalPodAutoscaler") => {
             &[("atMaximum", |body| Some((number(body, "/status/currentReplicas") == number(body, "/spec/maxReplicas")).to_string()))]
         }
+        // The scheduler's word keeps its time when only its reason changes.
+        ("", "Pod") => &[("isGated", |body| {
+            let scheduled = field::condition(body, "PodScheduled").ok()??;
+            scheduled.is_false().then(|| (scheduled.reason == "SchedulingGated").to_string())
+        })],
         ("", "Node") => &[("unschedulable", |body| Some(field::flag(body, "/spec/unschedulable").ok()??.to_string()))],
         ("", "PersistentVolume" | "PersistentVolumeClaim" | "Namespace") => &[("phase", |body| string(body, "/status/phase"))],
         ("", "Service") => &[("loadBalancer", |body| {
@@ -179,9 +192,14 @@ fn string(body: Node<'_>, path: &str) -> Option<String> {
     body.pointer(path).and_then(Node::as_str).map(str::to_owned)
 }
 
+/// The name under which it is followed for what a container waits.
+fn waiting_key(container: &str) -> String {
+    format!("waiting:{container}")
+}
+
 /// Takes in a new state of an object; `is_first` when none was known before.
 pub(super) fn follow(trails: &mut BTreeMap<Uid, Trail>, observed: &Observed, is_first: bool) {
-    if !observed.is("", "Pod") && followed(observed).is_empty() {
+    if followed(observed).is_empty() {
         return;
     }
     trails.entry(observed.id.uid.clone()).or_default().take(observed, is_first);
@@ -197,28 +215,36 @@ pub(super) fn at_first_sight(observed: &Observed) -> Trail {
 impl Trail {
     fn take(&mut self, observed: &Observed, is_first: bool) {
         for (name, of) in followed(observed) {
-            let Some(value) = of(observed.body()) else { continue };
-            if self.facts.get(*name).is_none_or(|fact| fact.value != value) {
-                // Something older than our first sight of it may have been so before.
-                let is_exact =
-                    !is_first || observed.created_at().is_none_or(|created| observed.recorded_at.duration_since(created).as_secs() <= 1);
-                self.facts.insert((*name).to_owned(), Fact { value, since: observed.recorded_at, is_exact, seq: observed.seq });
+            if let Some(value) = of(observed.body()) {
+                self.note(name, value, observed, is_first);
             }
         }
         if observed.is("", "Pod") {
-            self.containers(observed);
+            self.containers(observed, is_first);
         }
     }
 
-    fn containers(&mut self, pod: &Observed) {
-        for list in ["/status/initContainerStatuses", "/status/containerStatuses"] {
+    fn note(&mut self, name: &str, value: String, observed: &Observed, is_first: bool) {
+        if self.facts.get(name).is_some_and(|fact| fact.value == value) {
+            return;
+        }
+        // Something older than our first sight of it may have been so before.
+        let is_exact = !is_first || observed.created_at().is_none_or(|created| observed.recorded_at.duration_since(created).as_secs() <= 1);
+        self.facts.insert(name.to_owned(), Fact { value, since: observed.recorded_at, is_exact, seq: observed.seq });
+    }
+
+    fn containers(&mut self, pod: &Observed, is_first: bool) {
+        for list in ["/status/initContainerStatuses", "/status/containerStatuses", "/status/ephemeralContainerStatuses"] {
             for status in pod.list(list).unwrap_or_default() {
                 let Some(name) = field::text(status, "/name").ok().flatten() else { continue };
                 if let Some(count) = field::int(status, "/restartCount").ok().flatten() {
-                    self.restarted(name, count, pod);
+                    let is_out_of_memory = status.pointer("/lastState/terminated/reason").and_then(Node::as_str) == Some("OOMKilled");
+                    self.restarted(name, count, is_out_of_memory, pod);
                 }
                 let waiting = |key: &str| status.pointer(&format!("/state/waiting/{key}")).and_then(Node::as_str);
-                match (waiting("reason"), waiting("message")) {
+                let reason = waiting("reason");
+                self.waits(name, reason, pod, is_first);
+                match (reason, waiting("message")) {
                     (Some("ErrImagePull" | "RegistryUnavailable" | "ImageInspectError"), Some(message)) if !message.is_empty() => {
                         self.pull_errors.insert(name.to_owned(), (message.to_owned(), pod.seq));
                     }
@@ -231,13 +257,24 @@ impl Trail {
         }
     }
 
-    fn restarted(&mut self, container: &str, count: i64, pod: &Observed) {
+    fn waits(&mut self, container: &str, reason: Option<&str>, pod: &Observed, is_first: bool) {
+        match reason {
+            // Before every start: no trouble. Most pods have no facts, and no key is written for them.
+            None | Some("" | "ContainerCreating" | "PodInitializing") if self.facts.is_empty() => {}
+            None | Some("" | "ContainerCreating" | "PodInitializing") => drop(self.facts.remove(&waiting_key(container))),
+            Some("ErrImagePull") => self.note(&waiting_key(container), "ImagePullBackOff".to_owned(), pod, is_first),
+            Some(reason) => self.note(&waiting_key(container), reason.to_owned(), pod, is_first),
+        }
+    }
+
+    fn restarted(&mut self, container: &str, count: i64, is_out_of_memory: bool, pod: &Observed) {
         let Some(before) = self.counts.insert(container, count) else { return };
         if count <= before {
             return;
         }
         let seen = self.restarts.entry(container.to_owned()).or_default();
-        seen.push(Restart { at: pod.recorded_at, count, steps: count.saturating_sub(before), seq: pod.seq });
+        let steps = count.saturating_sub(before);
+        seen.push(Restart { at: pod.recorded_at, count, steps, seq: pod.seq, is_out_of_memory });
         let oldest = pod.recorded_at.checked_sub(RESTARTS_KEPT).unwrap_or(Timestamp::MIN);
         let surplus = seen.len().saturating_sub(RESTARTS_LIMIT);
         let keep_from = seen.iter().position(|restart| restart.at >= oldest).unwrap_or(seen.len()).max(surplus);
