@@ -22,8 +22,9 @@ use crate::incidents::incident::Incident;
 const FOLLOWED_LIMIT: usize = 16;
 /// Owners above an object: a pod, its replica set, a deployment, and a resource or two on top.
 const OWNERS_LIMIT: usize = 8;
-/// Namespaces that a specification names, and services that it calls: most name one or none.
+/// Namespaces that a specification names: most name one or none.
 const PLACES_LIMIT: usize = 8;
+/// Services that an object is or calls: a webhook configuration calls one or two.
 const SERVICES_LIMIT: usize = 16;
 /// What a resource hangs on though no check of it looks there: the kind of the resource, and the kind that it refers to.
 const BEYOND: [(&str, KindRef); 6] = [
