@@ -2,10 +2,12 @@
 //!
 //! Pure.
 
+use jiff::Timestamp;
 use proreus_observe::KindRef;
 
+use super::joins;
 use super::reading;
-use crate::check::{Check, Severity, Subject, Verdict};
+use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
 /// The definition.
 pub(super) const CHECK: Check = Check {
@@ -33,5 +35,17 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     let text = format!("{ready} of {wanted} replicas ready");
-    Ok(vec![subject.finding("DeploymentDegraded", text, reading::fact_since(subject, "shortfall")).consequence()])
+    let since = joins::true_since(subject, "shortfall").max(moved_at(subject)?.unwrap_or(Timestamp::MIN));
+    Ok(vec![subject.finding("DeploymentDegraded", text, since).consequence()])
+}
+
+/// When a rollout that is going on last replaced a replica: a large one takes long, and as long as it moves on nothing is wrong.
+fn moved_at(subject: &Subject<'_>) -> Result<Option<Timestamp>, Undecided> {
+    let progressing = subject.object.condition("Progressing")?;
+    // Outside of a rollout it is an autoscaler that moves the number.
+    if progressing.is_none_or(|progressing| progressing.reason == "NewReplicaSetAvailable") {
+        return Ok(None);
+    }
+    let trail = subject.view.trail(&subject.object.id.uid);
+    Ok(trail.and_then(|trail| trail.fact("updatedReplicas")).map(|fact| fact.since))
 }

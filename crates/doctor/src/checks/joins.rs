@@ -96,6 +96,13 @@ pub(super) fn is_going(object: &Observed) -> Read<bool> {
     Ok(object.time("/metadata/deletionTimestamp")?.is_some())
 }
 
+/// Since when a claim that is followed is true; since the last change, where the trail does not say that it is.
+pub(super) fn true_since(subject: &Subject<'_>, name: &str) -> Timestamp {
+    let trail = subject.view.trail(&subject.object.id.uid);
+    let fact = trail.and_then(|trail| trail.fact(name)).filter(|fact| fact.value == "true");
+    fact.map_or(subject.object.recorded_at, |fact| fact.since)
+}
+
 /// A condition that speaks of the newest specification.
 ///
 /// # Errors

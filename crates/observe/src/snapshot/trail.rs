@@ -118,6 +118,7 @@ type Followed = (&'static str, fn(Node<'_>) -> Option<String>);
 
 const SHORTFALL: Followed = ("shortfall", shortfall);
 const GENERATION: Followed = ("generation", |body| number(body, "/metadata/generation"));
+const UPDATED_REPLICAS: Followed = ("updatedReplicas", |body| number(body, "/status/updatedReplicas"));
 
 /// What is followed of a kind, beside the restarts of pods.
 fn followed(observed: &Observed) -> &'static [Followed] {
@@ -126,16 +127,17 @@ fn followed(observed: &Observed) -> &'static [Followed] {
             SHORTFALL,
             GENERATION,
             ("readyReplicas", |body| number(body, "/status/readyReplicas")),
-            ("updatedReplicas", |body| number(body, "/status/updatedReplicas")),
+            UPDATED_REPLICAS,
             ("updateRevision", |body| string(body, "/status/updateRevision")),
         ],
         ("apps", "DaemonSet") => &[
-            SHORTFALL,
+            ("shortfall", lacks_pods),
             GENERATION,
             ("numberMisscheduled", |body| number(body, "/status/numberMisscheduled")),
             ("updatedNumberScheduled", |body| number(body, "/status/updatedNumberScheduled")),
         ],
-        ("apps", "Deployment" | "ReplicaSet") => &[SHORTFALL, GENERATION],
+        ("apps", "Deployment") => &[SHORTFALL, GENERATION, UPDATED_REPLICAS],
+        ("apps", "ReplicaSet") => &[SHORTFALL, GENERATION],
         ("policy", "PodDisruptionBudget") => &[
             ("disruptionsAllowed", |body| number(body, "/status/disruptionsAllowed")),
             ("shortfall", |body| Some(less(body, "/status/currentHealthy", "/status/desiredHealthy"))),
@@ -163,6 +165,14 @@ fn shortfall(body: Node<'_>) -> Option<String> {
     let wanted = wanted.and_then(Node::as_i64).unwrap_or(1);
     let ready = body.pointer("/status/readyReplicas").or_else(|| body.pointer("/status/numberReady")).and_then(Node::as_i64).unwrap_or(0);
     Some((ready < wanted).to_string())
+}
+
+/// Whether a daemon set lacks pods: that are ready, or that have been ready for long enough to be available.
+fn lacks_pods(body: Node<'_>) -> Option<String> {
+    let of = |path: &str| body.pointer(path).and_then(Node::as_i64);
+    let wanted = of("/status/desiredNumberScheduled")?;
+    let (ready, unavailable) = (of("/status/numberReady").unwrap_or(0), of("/status/numberUnavailable").unwrap_or(0));
+    Some((ready < wanted || unavailable > 0).to_string())
 }
 
 fn less(body: Node<'_>, left: &str, right: &str) -> String {
