@@ -4,6 +4,7 @@
 
 use proreus_observe::KindRef;
 
+use super::joins;
 use super::reading::{self, said};
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
@@ -26,7 +27,7 @@ const DOWN_GRACE_SECONDS: i64 = 120;
 /// Looks at one deployment.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let deployment = reading::observed(subject)?;
-    let wanted = reading::wanted_replicas(deployment)?;
+    let wanted = joins::wanted_replicas(deployment)?;
     if wanted == 0 || deployment.deletion_at().is_some() {
         return Ok(Vec::new());
     }
@@ -36,7 +37,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
             _ => Err(Undecided::Unknown("it has no Available condition".to_owned())),
         };
     };
-    if !available.is_false() {
+    if joins::holds(&available, "Available")? {
         return Ok(Vec::new());
     }
     let count = deployment.int("/status/availableReplicas")?.unwrap_or(0);

@@ -4,6 +4,7 @@
 
 use proreus_observe::{KindRef, Observed, Selector};
 
+use super::joins::unknown;
 use super::reading;
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
@@ -36,7 +37,9 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if number("/status/disruptionsAllowed")? > 0 {
         return Ok(Vec::new());
     }
-    let (healthy, wanted) = (number("/status/currentHealthy")?, number("/status/desiredHealthy")?);
+    let (Some(healthy), Some(wanted)) = (budget.int("/status/currentHealthy")?, budget.int("/status/desiredHealthy")?) else {
+        return unknown("its status does not say how many pods must be healthy, or are");
+    };
     let owner = pods.first().map(|pod| subject.view.top_owner(&pod.id));
     if healthy < wanted {
         let text = format!("{healthy} of {wanted} pods that must stay healthy are; none may be evicted");

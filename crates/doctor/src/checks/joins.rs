@@ -8,6 +8,7 @@ use proreus_observe::document::Node;
 use proreus_observe::field::{self, Condition, Read};
 use proreus_observe::{Freshness, KindRef, Observed};
 
+use super::reading;
 use crate::check::{Severity, Subject, Undecided, Verdict};
 use crate::finding::Finding;
 
@@ -122,6 +123,41 @@ pub(super) fn condition<'a>(object: &'a Observed, of: &str) -> Result<Condition<
 pub(super) fn is_outdated(object: &Observed, condition: &Condition<'_>) -> Read<bool> {
     let generation = object.int("/metadata/generation")?;
     Ok(generation.zip(condition.observed_generation).is_some_and(|(generation, seen)| seen < generation))
+}
+
+/// Whether a condition is `True`.
+///
+/// # Errors
+/// `Unknown` when it is neither `True` nor `False`: its controller cannot tell, or has not written it whole.
+pub(super) fn holds(condition: &Condition<'_>, of: &str) -> Result<bool, Undecided> {
+    match condition.status {
+        "True" => Ok(true),
+        "False" => Ok(false),
+        other => unknown(format!("its {of} condition is `{other}`")),
+    }
+}
+
+/// An autoscaler that its controller has looked at.
+///
+/// # Errors
+/// `Unknown` when it has no conditions: nobody has said that it works.
+pub(super) fn scaler<'a>(subject: &Subject<'a>) -> Result<&'a Observed, Undecided> {
+    let scaler = reading::observed(subject)?;
+    match scaler.list("/status/conditions")?.is_empty() {
+        true => unknown("its controller has not written conditions yet"),
+        false => Ok(scaler),
+    }
+}
+
+/// How many replicas a workload wants; the API's default is one.
+///
+/// # Errors
+/// `Unknown` when it has no specification: what it wants is not known.
+pub(super) fn wanted_replicas(workload: &Observed) -> Result<i64, Undecided> {
+    match workload.map("/spec")? {
+        Some(_) => Ok(reading::wanted_replicas(workload)?),
+        None => unknown("/spec is not set"),
+    }
 }
 
 /// The condition of a type in a list of conditions that does not stand at `status.conditions`.

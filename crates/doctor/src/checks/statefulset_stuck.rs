@@ -4,6 +4,7 @@
 
 use proreus_observe::{KindRef, Observed};
 
+use super::joins;
 use super::reading;
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
@@ -26,7 +27,7 @@ const PROGRESS: [&str; 5] = ["readyReplicas", "updatedReplicas", "updateRevision
 /// Looks at one stateful set.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let set = reading::observed(subject)?;
-    let wanted = reading::wanted_replicas(set)?;
+    let wanted = joins::wanted_replicas(set)?;
     if wanted == 0 || set.deletion_at().is_some() {
         return Ok(Vec::new());
     }
