@@ -138,6 +138,10 @@ fn followed(observed: &Observed) -> &'static [Followed] {
         ],
         ("apps", "Deployment") => &[SHORTFALL, GENERATION, UPDATED_REPLICAS],
         ("apps", "ReplicaSet") => &[SHORTFALL, GENERATION],
+        ("batch", "CronJob") => &[
+            ("suspend", |body| Some(field::flag(body, "/spec/suspend").ok()?.unwrap_or(false).to_string())),
+            ("schedule", |body| Some(format!("{} {}", string(body, "/spec/schedule")?, string(body, "/spec/timeZone").unwrap_or_default()))),
+        ],
         ("policy", "PodDisruptionBudget") => &[
             ("disruptionsAllowed", |body| number(body, "/status/disruptionsAllowed")),
             ("shortfall", |body| Some(less(body, "/status/currentHealthy", "/status/desiredHealthy"))),
