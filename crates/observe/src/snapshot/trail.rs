@@ -11,12 +11,25 @@ use serde::{Deserialize, Serialize};
 
 use super::Observed;
 use crate::document::Node;
-use crate::field;
+use crate::field::{self, Condition};
 
 /// How far back restarts are remembered: the longest window a check asks for.
 const RESTARTS_KEPT: SignedDuration = SignedDuration::from_hours(1);
 /// Restarts remembered of one container: a loop at its fastest makes some ten in ten minutes.
 const RESTARTS_LIMIT: usize = 64;
+
+/// Failed runs remembered of one cron job beyond those whose jobs are still there: more than anybody asks for before telling.
+const RUNS_LIMIT: usize = 32;
+
+/// A run of a cron job that failed, and whose job is gone: by default only the last one is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedRun {
+    /// When it failed.
+    pub at: Timestamp,
+    /// The last change of its job.
+    pub seq: Seq,
+}
 
 /// A restart that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +71,8 @@ pub struct Trail {
     counts: Counts,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pull_errors: BTreeMap<String, (String, Seq)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed_runs: Vec<FailedRun>,
 }
 
 /// Restarts by container. Every pod has one of these and most have one container, so it is a list and no tree.
@@ -106,10 +121,30 @@ impl Trail {
         self.restarts.get(container).into_iter().flatten().filter(move |restart| restart.at >= from)
     }
 
+    /// The runs of a cron job that failed since its last success, and whose jobs are gone, in the order in which these went.
+    pub fn failed_runs(&self) -> &[FailedRun] {
+        &self.failed_runs
+    }
+
     /// The last message with which pulling the image of a container failed, and the change that showed it. The message of a back-off says
     /// only that there is one.
     pub fn pull_error(&self, container: &str) -> Option<(&str, Seq)> {
         self.pull_errors.get(container).map(|(message, seq)| (message.as_str(), *seq))
+    }
+}
+
+/// Takes in that an object is gone, which was last so: a failed job counts for its cron job as long as that has not succeeded.
+pub(super) fn gone(trails: &mut BTreeMap<Uid, Trail>, last: &Observed) {
+    let failed = || last.condition("Failed").ok().flatten().filter(Condition::is_true);
+    let owner = || last.controller().filter(|owner| owner.kind.as_str() == "CronJob");
+    if last.is("batch", "Job")
+        && let Some(failed) = failed()
+        && let Some(owner) = owner()
+        && let Some(trail) = trails.get_mut(&owner.uid)
+    {
+        trail.failed_runs.push(FailedRun { at: failed.since.unwrap_or(last.recorded_at), seq: last.seq });
+        let surplus = trail.failed_runs.len().saturating_sub(RUNS_LIMIT);
+        trail.failed_runs.drain(..surplus);
     }
 }
 
@@ -220,6 +255,11 @@ impl Trail {
         }
         if observed.is("", "Pod") {
             self.containers(observed);
+        }
+        if observed.is("batch", "CronJob")
+            && let Some(success) = observed.time("/status/lastSuccessfulTime").ok().flatten()
+        {
+            self.failed_runs.retain(|run| run.at > success);
         }
     }
 
