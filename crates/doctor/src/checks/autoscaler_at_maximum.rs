@@ -23,6 +23,9 @@ pub(super) const CHECK: Check = Check {
 /// Looks at one autoscaler.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let scaler = joins::scaler(subject)?;
+    if joins::is_going(scaler)? {
+        return Ok(Vec::new());
+    }
     let Some(limited) = scaler.condition("ScalingLimited")? else { return Ok(Vec::new()) };
     let least = scaler.int("/spec/minReplicas")?.unwrap_or(1);
     let Some(most) = scaler.int("/spec/maxReplicas")? else { return unknown("/spec/maxReplicas is not set") };

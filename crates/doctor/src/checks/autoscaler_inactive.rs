@@ -61,6 +61,9 @@ const CLASSES: &[(Class, &[&str])] = &[
 /// Looks at one autoscaler.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let scaler = joins::scaler(subject)?;
+    if joins::is_going(scaler)? {
+        return Ok(Vec::new());
+    }
     let (active, able) = (scaler.condition("ScalingActive")?, scaler.condition("AbleToScale")?);
     let found = match (able, active) {
         (Some(able), _) if able.is_false() => Some(("HpaUnableToScale", "it cannot scale its target", able)),

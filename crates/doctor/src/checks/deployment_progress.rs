@@ -30,7 +30,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let Some(progressing) = deployment.condition("Progressing")? else { return Ok(Vec::new()) };
     let wanted = joins::wanted_replicas(deployment)?;
     // While a rollout is paused, and until one that is resumed moves, the condition is `Unknown` on purpose.
-    if wanted == 0 || PAUSED.contains(&progressing.reason) {
+    if wanted == 0 || deployment.deletion_at().is_some() || PAUSED.contains(&progressing.reason) {
         return Ok(Vec::new());
     }
     if joins::holds(&progressing, "Progressing")? || progressing.reason != "ProgressDeadlineExceeded" {

@@ -77,6 +77,9 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     if let Some(failure) = workload.condition("ReplicaFailure")?.filter(|condition| condition.is_true()) {
+        if is_of_the_end(failure.message) {
+            return Ok(Vec::new());
+        }
         let since = subject.since(failure.since);
         return Ok(vec![classed(subject.finding("ReplicaFailure", text(failure.message), since), failure.message)]);
     }
@@ -85,12 +88,20 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     let Some(event) = last_warning(subject, &["FailedCreate"]) else { return Ok(Vec::new()) };
+    if is_of_the_end(event.message) {
+        return Ok(Vec::new());
+    }
     let finding = subject.finding("ReplicaFailure", text(event.message), event.first_seen.unwrap_or(event.last_seen));
     let finding = classed(finding, event.message).shown_by([event.seq]);
     Ok(vec![match event.last_seen.checked_add(EVENT_HOLDS) {
         Ok(over) => finding.until(over),
         Err(_) => finding,
     }])
+}
+
+/// Whether pods are refused only because their namespace is going: on purpose, and its own check tells when it does not go.
+fn is_of_the_end(message: &str) -> bool {
+    message.contains("because it is being terminated")
 }
 
 /// Whether the workload has what it wants by now, whatever was refused before.
