@@ -80,7 +80,10 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         }
     };
     let Some((reason, what, condition)) = found else { return Ok(Vec::new()) };
-    let finding = subject.finding(reason, format!("{what}{}", said(condition.message)), subject.since(condition.since));
+    // While its target slept the condition was the same but for its reason.
+    let woke = joins::began_at(subject, "scalingInactive").filter(|_| reason == "HpaScalingInactive");
+    let since = subject.since(condition.since.max(woke));
+    let finding = subject.finding(reason, format!("{what}{}", said(condition.message)), since);
     let telling = format!("{} {}", condition.reason, condition.message);
     Ok(vec![match class_of(&telling, CLASSES) {
         Some(class) => finding.class(class.name).remedy(class.remedy),

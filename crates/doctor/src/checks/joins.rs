@@ -104,6 +104,12 @@ pub(super) fn true_since(subject: &Subject<'_>, name: &str) -> Timestamp {
     fact.map_or(subject.object.recorded_at, |fact| fact.since)
 }
 
+/// When a claim that is followed became true, where that was seen and it still is.
+pub(super) fn began_at(subject: &Subject<'_>, name: &str) -> Option<Timestamp> {
+    let fact = subject.view.trail(&subject.object.id.uid)?.fact(name)?;
+    (fact.value == "true" && fact.is_exact).then_some(fact.since)
+}
+
 /// A condition that speaks of the newest specification.
 ///
 /// # Errors

@@ -154,6 +154,7 @@ type Followed = (&'static str, fn(Node<'_>) -> Option<String>);
 const SHORTFALL: Followed = ("shortfall", shortfall);
 const GENERATION: Followed = ("generation", |body| number(body, "/metadata/generation"));
 const UPDATED_REPLICAS: Followed = ("updatedReplicas", |body| number(body, "/status/updatedReplicas"));
+const PHASE: Followed = ("phase", |body| string(body, "/status/phase"));
 
 /// What is followed of a kind, beside the restarts of pods.
 fn followed(observed: &Observed) -> &'static [Followed] {
@@ -182,10 +183,17 @@ fn followed(observed: &Observed) -> &'static [Followed] {
             ("shortfall", |body| Some(less(body, "/status/currentHealthy", "/status/desiredHealthy"))),
         ],
         ("autoscaling", "HorizontalPodAutoscaler") => {
-            &[("atMaximum", |body| Some((number(body, "/status/currentReplicas") == number(body, "/spec/maxReplicas")).to_string()))]
+            &[
+                ("atMaximum", |body| Some((number(body, "/status/currentReplicas") == number(body, "/spec/maxReplicas")).to_string())),
+                ("scalingInactive", scaling_inactive),
+            ]
         }
         ("", "Node") => &[("unschedulable", |body| Some(field::flag(body, "/spec/unschedulable").ok()??.to_string()))],
-        ("", "PersistentVolume" | "PersistentVolumeClaim" | "Namespace") => &[("phase", |body| string(body, "/status/phase"))],
+        ("", "PersistentVolumeClaim") => &[PHASE, ("placed", |body| {
+            let annotations = body.pointer("/metadata/annotations");
+            Some(annotations.is_some_and(|all| all.get("volume.kubernetes.io/selected-node").is_some()).to_string())
+        })],
+        ("", "PersistentVolume" | "Namespace") => &[PHASE],
         ("", "Service") => &[("loadBalancer", |body| {
             let addresses = body.pointer("/status/loadBalancer/ingress").and_then(Node::as_array);
             Some(addresses.is_some_and(|list| !list.is_empty()).to_string())
@@ -204,6 +212,13 @@ fn shortfall(body: Node<'_>) -> Option<String> {
     let wanted = wanted.and_then(Node::as_i64).unwrap_or(1);
     let ready = body.pointer("/status/readyReplicas").or_else(|| body.pointer("/status/numberReady")).and_then(Node::as_i64).unwrap_or(0);
     Some((ready < wanted).to_string())
+}
+
+/// Whether an autoscaler cannot scale although its target runs. Of a target that sleeps the condition says `False` as well, and only its
+/// reason changes when the target wakes.
+fn scaling_inactive(body: Node<'_>) -> Option<String> {
+    let active = field::condition(body, "ScalingActive").ok()??;
+    Some((active.is_false() && active.reason != "ScalingDisabled").to_string())
 }
 
 /// Whether a daemon set lacks pods: that are ready, or that have been ready for long enough to be available.
