@@ -39,7 +39,8 @@ pub struct Restart {
     pub at: Timestamp,
     /// The count after it.
     pub count: i64,
-    /// How many restarts it stands for: several, where versions in between were not seen.
+    /// How many restarts it stands for: several, where versions in between were not seen; one, where the version before is so old that only
+    /// the last of them is known to have happened lately.
     pub steps: i64,
     /// The change that showed it.
     pub seq: Seq,
@@ -133,6 +134,18 @@ impl Trail {
     }
 }
 
+/// Says when the state before the one that was just taken in was recorded. Of several restarts that came to be known at once only the last
+/// surely happened lately, where the count before them is older than what is remembered: they count as one.
+pub(super) fn date(trails: &mut BTreeMap<Uid, Trail>, observed: &Observed, former: Timestamp) {
+    if observed.recorded_at.duration_since(former) <= RESTARTS_KEPT {
+        return;
+    }
+    let Some(trail) = trails.get_mut(&observed.id.uid) else { return };
+    for restart in trail.restarts.values_mut().flatten().filter(|restart| restart.seq == observed.seq) {
+        restart.steps = 1;
+    }
+}
+
 /// Takes in that an object is gone, which was last so: a failed job counts for its cron job as long as that has not succeeded.
 pub(super) fn gone(trails: &mut BTreeMap<Uid, Trail>, last: &Observed) {
     let failed = || last.condition("Failed").ok().flatten().filter(Condition::is_true);
@@ -176,23 +189,26 @@ fn followed(observed: &Observed) -> &'static [Followed] {
         ("apps", "ReplicaSet") => &[SHORTFALL, GENERATION],
         ("batch", "CronJob") => &[
             ("suspend", |body| Some(field::flag(body, "/spec/suspend").ok()?.unwrap_or(false).to_string())),
-            ("schedule", |body| Some(format!("{} {}", string(body, "/spec/schedule")?, string(body, "/spec/timeZone").unwrap_or_default()))),
+            ("schedule", |body| {
+                Some(format!("{} {}", string(body, "/spec/schedule")?, string(body, "/spec/timeZone").unwrap_or_default()))
+            }),
         ],
         ("policy", "PodDisruptionBudget") => &[
             ("disruptionsAllowed", |body| number(body, "/status/disruptionsAllowed")),
             ("shortfall", |body| Some(less(body, "/status/currentHealthy", "/status/desiredHealthy"))),
         ],
-        ("autoscaling", "HorizontalPodAutoscaler") => {
-            &[
-                ("atMaximum", |body| Some((number(body, "/status/currentReplicas") == number(body, "/spec/maxReplicas")).to_string())),
-                ("scalingInactive", scaling_inactive),
-            ]
-        }
+        ("autoscaling", "HorizontalPodAutoscaler") => &[
+            ("atMaximum", |body| Some((number(body, "/status/currentReplicas") == number(body, "/spec/maxReplicas")).to_string())),
+            ("scalingInactive", scaling_inactive),
+        ],
         ("", "Node") => &[("unschedulable", |body| Some(field::flag(body, "/spec/unschedulable").ok()??.to_string()))],
-        ("", "PersistentVolumeClaim") => &[PHASE, ("placed", |body| {
-            let annotations = body.pointer("/metadata/annotations");
-            Some(annotations.is_some_and(|all| all.get("volume.kubernetes.io/selected-node").is_some()).to_string())
-        })],
+        ("", "PersistentVolumeClaim") => &[
+            PHASE,
+            ("placed", |body| {
+                let annotations = body.pointer("/metadata/annotations");
+                Some(annotations.is_some_and(|all| all.get("volume.kubernetes.io/selected-node").is_some()).to_string())
+            }),
+        ],
         ("", "PersistentVolume" | "Namespace") => &[PHASE],
         ("", "Service") => &[("loadBalancer", |body| {
             let addresses = body.pointer("/status/loadBalancer/ingress").and_then(Node::as_array);
