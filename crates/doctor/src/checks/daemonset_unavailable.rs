@@ -58,7 +58,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
 /// How many of the set's nodes do not report.
 fn on_silent_nodes(subject: &Subject<'_>) -> i64 {
     let is_silent = |node: &Observed| node.condition("Ready").ok().flatten().is_some_and(|ready| !ready.is_true());
-    let nodes = pods(subject).filter_map(|pod| node_of(subject, pod));
+    let nodes = pods(subject).filter_map(|pod| joins::node_of(subject, pod));
     i64::try_from(nodes.filter(|node| is_silent(node)).count()).unwrap_or(i64::MAX)
 }
 
@@ -70,8 +70,7 @@ fn lacking_since(subject: &Subject<'_>, lacking: i64) -> Timestamp {
         let is_ready = pod.condition("Ready").ok().flatten().is_some_and(|ready| ready.is_true());
         !is_ready || pod.seq > subject.object.seq
     };
-    let back = |node: &Observed| Some(node.condition("Ready").ok()??.since?.min(node.recorded_at));
-    let mut returns: Vec<_> = pods(subject).filter(may_lack).filter_map(|pod| back(node_of(subject, pod)?)).collect();
+    let mut returns: Vec<_> = pods(subject).filter(may_lack).filter_map(|pod| joins::node_back_at(subject, pod)).collect();
     returns.sort_unstable_by_key(|moment| Reverse(*moment));
     // As many as lack, those first whose node was back last; where fewer are known, others lack as well.
     let earliest = usize::try_from(lacking - 1).ok().and_then(|index| returns.get(index));
@@ -87,10 +86,4 @@ fn moved_at(subject: &Subject<'_>) -> Option<Timestamp> {
 
 fn pods<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Arc<Observed>> {
     subject.view.children(&subject.object.id.uid).filter(|child| child.is_a(KindRef::POD))
-}
-
-/// The node of a pod, where it is known.
-fn node_of<'a>(subject: &Subject<'a>, pod: &Observed) -> Option<&'a Observed> {
-    let name = reading::node_of(pod).ok()??;
-    subject.view.named(&pod.id.cluster, KindRef::NODE, &"".into(), &name.into()).map(AsRef::as_ref)
 }

@@ -97,6 +97,20 @@ pub(super) fn is_going(object: &Observed) -> Read<bool> {
     Ok(object.time("/metadata/deletionTimestamp")?.is_some())
 }
 
+/// The node of a pod, where it is known.
+pub(super) fn node_of<'a>(subject: &Subject<'a>, pod: &Observed) -> Option<&'a Observed> {
+    let name = reading::node_of(pod).ok()??;
+    subject.view.named(&pod.id.cluster, KindRef::NODE, &"".into(), &name.into()).map(AsRef::as_ref)
+}
+
+/// When the node of a pod, which reports, began to: what a pod was before, while its node was away, says nothing of the pod.
+pub(super) fn node_back_at(subject: &Subject<'_>, pod: &Observed) -> Option<Timestamp> {
+    let node = node_of(subject, pod)?;
+    let ready = node.condition("Ready").ok()??;
+    // A node's clock may run ahead of ours.
+    ready.since.filter(|_| ready.is_true()).map(|since| since.min(node.recorded_at))
+}
+
 /// Since when a claim that is followed is true; since the last change, where the trail does not say that it is.
 pub(super) fn true_since(subject: &Subject<'_>, name: &str) -> Timestamp {
     let trail = subject.view.trail(&subject.object.id.uid);

@@ -157,7 +157,7 @@ fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Result<u64, Strin
         let mut here = from;
         while here <= to {
             bits |= 1_u64 << here;
-            here += step;
+            here = here.saturating_add(step);
         }
     }
     Ok(bits)
@@ -186,6 +186,7 @@ mod tests {
         check("0 0 13 * 5", "2026-03-02T09:00:00Z", "2026-03-06T00:00:00Z");
         check("0 0 29 2 *", "2026-03-02T09:00:00Z", "2028-02-29T00:00:00Z");
         check("0 0 * * 7", "2026-03-02T09:00:00Z", "2026-03-08T00:00:00Z");
+        check("5/4294967295 * * * *", "2026-03-02T09:00:00Z", "2026-03-02T09:05:00Z");
         check("@hourly", "2026-03-02T09:59:59Z", "2026-03-02T10:00:00Z");
         check("@every 90s", "2026-03-02T09:00:00Z", "2026-03-02T09:01:30Z");
     }
