@@ -48,10 +48,13 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         true => format!("{ready} of {wanted} nodes have a ready pod"),
         false => format!("{} of {wanted} nodes have a pod that has been ready for long enough", wanted - unavailable),
     };
+    let back = excused_until(subject, lacking, |pod| joins::node_back_at(subject, pod));
+    let since = lacking_since(subject).max(back.unwrap_or(Timestamp::MIN));
+    let drained = excused_until(subject, lacking, |pod| pod.deletion_at().max(joins::node_back_at(subject, pod)));
     // A pod is available only after it was ready for so long, and a rollout waits for that at every node.
-    let settling = set.int("/spec/minReadySeconds")?.unwrap_or(0);
-    let grace = CHECK.grace_seconds.saturating_add(settling.max(0));
-    let finding = subject.finding("DaemonSetUnavailable", text, lacking_since(subject, lacking));
+    let settling = set.int("/spec/minReadySeconds")?.unwrap_or(0).max(0);
+    let grace = CHECK.grace_seconds.saturating_add(settling).saturating_add(joins::seconds_between(since, drained));
+    let finding = subject.finding("DaemonSetUnavailable", text, since);
     Ok(vec![finding.severity(severity).grace(grace).consequence()])
 }
 
@@ -62,19 +65,19 @@ fn on_silent_nodes(subject: &Subject<'_>) -> i64 {
     i64::try_from(nodes.filter(|node| is_silent(node)).count()).unwrap_or(i64::MAX)
 }
 
-/// Since when so many pods have been lacking without an excuse: a rollout that moves on, or a node that is just back.
-fn lacking_since(subject: &Subject<'_>, lacking: i64) -> Timestamp {
-    let since = joins::true_since(subject, "shortfall").max(moved_at(subject).unwrap_or(Timestamp::MIN));
+/// Since when pods have been lacking while no rollout moved.
+fn lacking_since(subject: &Subject<'_>) -> Timestamp {
+    joins::true_since(subject, "shortfall").max(moved_at(subject).unwrap_or(Timestamp::MIN))
+}
+
+/// Until when so many lacking pods are excused: by a node that is just back, or because they go and have their grace period to do so.
+fn excused_until(subject: &Subject<'_>, lacking: i64, excuse: impl Fn(&Observed) -> Option<Timestamp>) -> Option<Timestamp> {
     // A pod that became ready after the set was last counted may be among those that lack.
-    let may_lack = |pod: &&Arc<Observed>| {
-        let is_ready = pod.condition("Ready").ok().flatten().is_some_and(|ready| ready.is_true());
-        !is_ready || pod.seq > subject.object.seq
-    };
-    let mut returns: Vec<_> = pods(subject).filter(may_lack).filter_map(|pod| joins::node_back_at(subject, pod)).collect();
-    returns.sort_unstable_by_key(|moment| Reverse(*moment));
-    // As many as lack, those first whose node was back last; where fewer are known, others lack as well.
-    let earliest = usize::try_from(lacking - 1).ok().and_then(|index| returns.get(index));
-    earliest.map_or(since, |returned| since.max(*returned))
+    let may_lack = |pod: &&Arc<Observed>| !joins::is_ready(pod) || pod.seq > subject.object.seq;
+    let mut excuses: Vec<_> = pods(subject).filter(may_lack).filter_map(|pod| excuse(pod)).collect();
+    excuses.sort_unstable_by_key(|moment| Reverse(*moment));
+    // As many as lack, those first that are excused longest; where fewer are excused, others lack without.
+    excuses.get(usize::try_from(lacking - 1).ok()?).copied()
 }
 
 /// When a rollout of the set last reached a node.

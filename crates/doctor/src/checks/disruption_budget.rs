@@ -37,7 +37,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return guards_nothing(subject, &selector);
     }
     let remains = pods.len();
-    pods.retain(|pod| !has_ended(pod));
+    pods.retain(|pod| !joins::has_ended(pod));
     // What has ended is no pod to guard, although the controller counts it, as long as nobody wants others in its place.
     if pods.is_empty() && remains > 0 && !workloads(subject, &selector).any(wants_pods) {
         return Ok(Vec::new());
@@ -71,11 +71,6 @@ fn cordoned_node(subject: &Subject<'_>, pod: &Observed) -> Option<(String, jiff:
     let is_cordoned = node.flag("/spec/unschedulable").ok()? == Some(true);
     let since = subject.view.trail(&node.id.uid).and_then(|trail| trail.fact("unschedulable")).map_or(node.recorded_at, |fact| fact.since);
     is_cordoned.then(|| (name.to_owned(), since))
-}
-
-/// Whether a pod has come to its end, be it well or evicted.
-fn has_ended(pod: &Observed) -> bool {
-    matches!(pod.text("/status/phase"), Ok(Some("Succeeded" | "Failed")))
 }
 
 /// Whether a workload wants pods; one that cannot be read may.

@@ -97,6 +97,16 @@ pub(super) fn is_going(object: &Observed) -> Read<bool> {
     Ok(object.time("/metadata/deletionTimestamp")?.is_some())
 }
 
+/// Whether a pod has come to its end, be it well or evicted.
+pub(super) fn has_ended(pod: &Observed) -> bool {
+    matches!(pod.text("/status/phase"), Ok(Some("Succeeded" | "Failed")))
+}
+
+/// Whether a pod says that it is ready.
+pub(super) fn is_ready(pod: &Observed) -> bool {
+    pod.condition("Ready").ok().flatten().is_some_and(|ready| ready.is_true())
+}
+
 /// The node of a pod, where it is known.
 pub(super) fn node_of<'a>(subject: &Subject<'a>, pod: &Observed) -> Option<&'a Observed> {
     let name = reading::node_of(pod).ok()??;
@@ -201,6 +211,11 @@ pub(super) fn worsening(finding: Finding, after_seconds: i64, then: Severity) ->
 /// A moment so many seconds after another one.
 pub(super) fn later(moment: Timestamp, seconds: i64) -> Timestamp {
     moment.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+}
+
+/// The seconds from a moment to another one, where there is one and it is later.
+pub(super) fn seconds_between(moment: Timestamp, later: Option<Timestamp>) -> i64 {
+    later.map_or(0, |later| later.duration_since(moment).as_secs().max(0))
 }
 
 /// A moment so many seconds before another one.

@@ -39,7 +39,10 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         let first = first_unready(subject);
         let pod = first.map(|pod| format!("; `{}` comes first", pod.name())).unwrap_or_default();
         let text = format!("{ready} of {wanted} replicas ready{pod}");
-        let finding = subject.finding("StatefulSetStuck", text, since).severity(severity).consequence();
+        // A pod that goes has its grace period to do so: brokers and databases hand over what they hold.
+        let drained = first.and_then(|pod| pod.deletion_at());
+        let grace = CHECK.grace_seconds.saturating_add(joins::seconds_between(since, drained));
+        let finding = subject.finding("StatefulSetStuck", text, since).severity(severity).grace(grace).consequence();
         return Ok(vec![finding.shown_by(first.map(|pod| pod.seq))]);
     }
     if is_update_behind(set, wanted)? {
