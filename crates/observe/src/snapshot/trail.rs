@@ -185,7 +185,9 @@ fn followed(observed: &Observed) -> &'static [Followed] {
             ("numberMisscheduled", |body| number(body, "/status/numberMisscheduled")),
             ("updatedNumberScheduled", |body| number(body, "/status/updatedNumberScheduled")),
         ],
-        ("apps", "Deployment") => &[SHORTFALL, GENERATION, UPDATED_REPLICAS],
+        ("apps", "Deployment") => {
+            &[SHORTFALL, GENERATION, UPDATED_REPLICAS, ("awake", |body| Some((number(body, "/spec/replicas")? != "0").to_string()))]
+        }
         ("apps", "ReplicaSet") => &[SHORTFALL, GENERATION],
         ("batch", "CronJob") => &[
             ("suspend", |body| Some(field::flag(body, "/spec/suspend").ok()?.unwrap_or(false).to_string())),
