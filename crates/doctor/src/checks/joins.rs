@@ -155,6 +155,16 @@ pub(super) fn is_outdated(object: &Observed, condition: &Condition<'_>) -> Read<
     Ok(generation.zip(condition.observed_generation).is_some_and(|(generation, seen)| seen < generation))
 }
 
+/// The condition of a type in a list of conditions that does not stand at `status.conditions`.
+pub(super) fn condition_in<'a>(root: Node<'a>, list: &str, of: &str) -> Read<Option<Condition<'a>>> {
+    for entry in field::list(root, list)? {
+        if field::text(entry, "/type")? == Some(of) {
+            return field::read_condition(entry).map(Some);
+        }
+    }
+    Ok(None)
+}
+
 /// Whether a condition is `True`.
 ///
 /// # Errors
@@ -188,16 +198,6 @@ pub(super) fn wanted_replicas(workload: &Observed) -> Result<i64, Undecided> {
         Some(_) => Ok(reading::wanted_replicas(workload)?),
         None => unknown("/spec is not set"),
     }
-}
-
-/// The condition of a type in a list of conditions that does not stand at `status.conditions`.
-pub(super) fn condition_in<'a>(root: Node<'a>, list: &str, of: &str) -> Read<Option<Condition<'a>>> {
-    for entry in field::list(root, list)? {
-        if field::text(entry, "/type")? == Some(of) {
-            return field::read_condition(entry).map(Some);
-        }
-    }
-    Ok(None)
 }
 
 /// A finding that becomes worse with time: as it is for so long, and then with the other severity.
