@@ -7,6 +7,7 @@ use std::sync::Arc;
 use proreus_observe::{KindRef, Observed, Selector};
 
 use super::joins::{self, unknown};
+use super::kinds;
 use super::reading;
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
@@ -19,6 +20,7 @@ pub(super) const CHECK: Check = Check {
     remediation: "bring the pods it guards back to health, or give the budget more room",
     kinds: &[KindRef::POD_DISRUPTION_BUDGET],
     needs: &[KindRef::POD],
+    reads: &[kinds::ROLLOUT],
     reasons: &["PdbUnhealthy", "PdbBlocksDrain", "PdbNoMatch"],
     examine,
     ..Check::BASE
@@ -81,7 +83,7 @@ fn wants_pods(workload: &Arc<Observed>) -> bool {
 /// The workloads whose pods a selector matches.
 fn workloads<'a>(subject: &Subject<'a>, selector: &Selector) -> impl Iterator<Item = &'a Arc<Observed>> {
     let (view, id) = (subject.view, &subject.object.id);
-    let kinds = [KindRef::DEPLOYMENT, KindRef::STATEFUL_SET, KindRef::REPLICA_SET].into_iter();
+    let kinds = [KindRef::DEPLOYMENT, KindRef::STATEFUL_SET, KindRef::REPLICA_SET, kinds::ROLLOUT].into_iter();
     let all = kinds.flat_map(move |kind| view.in_namespace(&id.cluster, kind, &id.namespace));
     all.filter(move |workload| selector.matches(workload.map("/spec/template/metadata/labels").ok().flatten()))
 }

@@ -52,6 +52,7 @@ kinds! {
     NETWORK_POLICY = "networking.k8s.io" "NetworkPolicy" "networkpolicies";
     OCI_REPOSITORY = "source.toolkit.fluxcd.io" "OCIRepository" "ocirepositories";
     ORDER = "acme.cert-manager.io" "Order" "orders";
+    ROLLOUT = "argoproj.io" "Rollout" "rollouts";
     SUBSCRIPTION = "operators.coreos.com" "Subscription" "subscriptions";
     TCP_ROUTE = "gateway.networking.k8s.io" "TCPRoute" "tcproutes";
     TLS_ROUTE = "gateway.networking.k8s.io" "TLSRoute" "tlsroutes";
