@@ -19,5 +19,5 @@ pub use intent::is_wanted_field;
 pub use kept_list::KeptList;
 pub use relation::Relation;
 pub use snapshot::{
-    EventFacts, Fact, Freshness, KindRef, Observed, OwnerRef, Restart, Restoring, Selector, Snapshot, SnapshotMemory, Trail,
+    EventFacts, Fact, FailedRun, Freshness, KindRef, Observed, OwnerRef, Restart, Restoring, Selector, Snapshot, SnapshotMemory, Trail,
 };

@@ -4,6 +4,7 @@
 
 use proreus_observe::KindRef;
 
+use super::joins::{self, unknown};
 use crate::check::{Check, Severity, Subject, Verdict};
 
 /// The definition.
@@ -21,17 +22,21 @@ pub(super) const CHECK: Check = Check {
 
 /// Looks at one autoscaler.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
-    let scaler = subject.known()?;
+    let scaler = joins::scaler(subject)?;
+    if joins::is_going(scaler)? {
+        return Ok(Vec::new());
+    }
     let Some(limited) = scaler.condition("ScalingLimited")? else { return Ok(Vec::new()) };
-    let (most, least) = (scaler.int("/spec/maxReplicas")?, scaler.int("/spec/minReplicas")?.unwrap_or(1));
-    let current = scaler.int("/status/currentReplicas")?;
-    let is_limited = limited.is_true() && limited.reason == "TooManyReplicas";
+    let least = scaler.int("/spec/minReplicas")?.unwrap_or(1);
+    let Some(most) = scaler.int("/spec/maxReplicas")? else { return unknown("/spec/maxReplicas is not set") };
+    let is_below = scaler.int("/status/currentReplicas")?.is_none_or(|current| current < most);
+    let is_limited = joins::holds(&limited, "ScalingLimited")? && limited.reason == "TooManyReplicas";
     // Where least and most are one number, somebody fixed it.
-    if !is_limited || current.is_none() || current < most || most == Some(least) {
+    if !is_limited || is_below || most == least {
         return Ok(Vec::new());
     }
     let trail = subject.view.trail(&scaler.id.uid).and_then(|trail| trail.fact("atMaximum")).filter(|fact| fact.value == "true");
     let since = limited.since.max(trail.map(|fact| fact.since));
-    let text = format!("it has all {} replicas that it may have, and wants more", most.unwrap_or_default());
+    let text = format!("it has all {most} replicas that it may have, and wants more");
     Ok(vec![subject.finding("HpaAtMaximum", text, subject.since(since))])
 }

@@ -4,6 +4,7 @@
 
 use proreus_observe::KindRef;
 
+use super::joins;
 use super::reading::{class_of, said};
 use crate::check::{Check, Severity, Subject, Verdict};
 
@@ -59,7 +60,10 @@ const CLASSES: &[(Class, &[&str])] = &[
 
 /// Looks at one autoscaler.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
-    let scaler = subject.known()?;
+    let scaler = joins::scaler(subject)?;
+    if joins::is_going(scaler)? {
+        return Ok(Vec::new());
+    }
     let (active, able) = (scaler.condition("ScalingActive")?, scaler.condition("AbleToScale")?);
     let found = match (able, active) {
         (Some(able), _) if able.is_false() => Some(("HpaUnableToScale", "it cannot scale its target", able)),
@@ -67,10 +71,19 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         (_, Some(active)) if active.is_false() && active.reason != "ScalingDisabled" => {
             Some(("HpaScalingInactive", "it cannot tell how many replicas are needed", active))
         }
-        _ => None,
+        (able, active) => {
+            // A controller that cannot tell has not said that it works.
+            for (of, condition) in [("AbleToScale", able), ("ScalingActive", active)] {
+                condition.map(|condition| joins::holds(&condition, of)).transpose()?;
+            }
+            None
+        }
     };
     let Some((reason, what, condition)) = found else { return Ok(Vec::new()) };
-    let finding = subject.finding(reason, format!("{what}{}", said(condition.message)), subject.since(condition.since));
+    // While its target slept the condition was the same but for its reason.
+    let woke = joins::began_at(subject, "scalingInactive").filter(|_| reason == "HpaScalingInactive");
+    let since = subject.since(condition.since.max(woke));
+    let finding = subject.finding(reason, format!("{what}{}", said(condition.message)), since);
     let telling = format!("{} {}", condition.reason, condition.message);
     Ok(vec![match class_of(&telling, CLASSES) {
         Some(class) => finding.class(class.name).remedy(class.remedy),

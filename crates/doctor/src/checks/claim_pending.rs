@@ -2,6 +2,7 @@
 //!
 //! Pure. A claim of a class that waits for its first consumer is as it should be until a pod wants it and has a node.
 
+use jiff::Timestamp;
 use proreus_observe::field;
 use proreus_observe::{KindRef, Observed};
 
@@ -28,6 +29,9 @@ pub(super) const CHECK: Check = Check {
 const HOPELESS_GRACE_SECONDS: i64 = 60;
 /// The annotation that makes a storage class the one of claims without a class, and its older name.
 const IS_DEFAULT: [&str; 2] = ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+
+/// Reasons of Events in which a provisioner, or the controller of claims, says that there is no volume for it.
+const REFUSALS: [&str; 4] = ["ProvisioningFailed", "VolumeMismatch", "FailedBinding", "ClaimLost"];
 
 /// Looks at one claim.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
@@ -91,11 +95,11 @@ fn named_volume(subject: &Subject<'_>, volume: &str) -> Verdict {
 
 /// A claim whose class is there, or may be.
 fn of_class(subject: &Subject<'_>, class: Option<&Observed>) -> Verdict {
-    if let Some(finding) = provisioning_failed(subject) {
-        return Ok(vec![finding]);
-    }
     let claim = subject.object;
     let waits = class.map(|class| class.text("/volumeBindingMode")).transpose()?.flatten() == Some("WaitForFirstConsumer");
+    if let Some(finding) = provisioning_failed(subject) {
+        return Ok(vec![if waits { not_before(finding, first_refusal(subject)) } else { finding }]);
+    }
     let is_placed = claim.annotation("volume.kubernetes.io/selected-node").is_some();
     if waits && !is_placed {
         // Until a pod wants it and has a node, there is nothing to do; that the pod has none is its own trouble.
@@ -114,11 +118,25 @@ fn of_class(subject: &Subject<'_>, class: Option<&Observed>) -> Verdict {
         "NoMatchingVolume" => "create a PersistentVolume of the class that is large enough and has the access modes of the claim",
         _ => "see that the driver of the storage class is installed and its controller runs",
     };
-    Ok(vec![tell(subject, cause, &text).remedy(remedy)])
+    let finding = tell(subject, cause, &text).remedy(remedy);
+    // Before its consumer had a node nobody was to make a volume, however old the claim is.
+    Ok(vec![if waits { not_before(finding, joins::began_at(subject, "placed")) } else { finding }])
+}
+
+fn not_before(mut finding: Finding, moment: Option<Timestamp>) -> Finding {
+    finding.since = moment.map_or(finding.since, |moment| finding.since.max(moment));
+    finding
+}
+
+/// When the first of the refusals was said that are remembered.
+fn first_refusal(subject: &Subject<'_>) -> Option<Timestamp> {
+    let events = subject.view.events_of(&subject.object.id.uid).into_iter();
+    let refusals = events.filter(|event| event.is_warning() && REFUSALS.contains(&event.reason));
+    refusals.map(|event| event.first_seen.unwrap_or(event.last_seen)).min()
 }
 
 fn provisioning_failed(subject: &Subject<'_>) -> Option<Finding> {
-    let event = reading::last_warning(subject, &["ProvisioningFailed", "VolumeMismatch", "FailedBinding", "ClaimLost"])?;
+    let event = reading::last_warning(subject, &REFUSALS)?;
     let text = format!("no volume could be made{}", said(event.message));
     let remedy = "read what the provisioner says: quota, zone, parameters of the storage class, credentials of the driver";
     Some(tell(subject, "ProvisioningFailed", &text).remedy(remedy).shown_by([event.seq]))

@@ -4,6 +4,7 @@
 
 use proreus_observe::KindRef;
 
+use super::joins;
 use crate::check::{Check, Severity, Subject, Threshold, Verdict};
 
 /// The definition.
@@ -24,20 +25,27 @@ pub(super) const CHECK: Check = Check {
 /// Looks at one cron job.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let cron = subject.known()?;
-    let mut runs = Vec::new();
+    if joins::is_going(cron)? {
+        return Ok(Vec::new());
+    }
+    let mut success = cron.time("/status/lastSuccessfulTime")?;
+    // Most cron jobs keep only the last job that failed: of those before it the trail knows.
+    let trail = subject.view.trail(&cron.id.uid);
+    let mut failing: Vec<_> = trail.into_iter().flat_map(|trail| trail.failed_runs()).map(|run| (run.at, run.seq)).collect();
     for job in subject.view.children(&cron.id.uid).filter(|child| child.is_a(KindRef::JOB)) {
         let ended = |of: &str| Ok::<_, crate::Undecided>(job.condition(of)?.filter(|condition| condition.is_true()));
-        let (failed, complete) = (ended("Failed")?, ended("Complete")?);
-        if let Some(end) = failed.or(complete) {
-            runs.push((end.since.unwrap_or(job.recorded_at), failed.is_some(), job.seq));
+        if let Some(failed) = ended("Failed")? {
+            failing.push((failed.since.unwrap_or(job.recorded_at), job.seq));
+        } else if let Some(complete) = ended("Complete")? {
+            success = success.max(complete.since.or(Some(job.recorded_at)));
         }
     }
-    runs.sort_unstable();
-    let failing: Vec<_> = runs.iter().rev().take_while(|(_, has_failed, _)| *has_failed).collect();
+    failing.retain(|(end, _)| success.is_none_or(|success| *end > success));
+    failing.sort_unstable();
     let wanted = usize::try_from(subject.threshold("runs")).unwrap_or(usize::MAX).max(1);
     // The run with which the number is reached is the beginning.
-    let Some((since, _, _)) = failing.len().checked_sub(wanted).and_then(|index| failing.get(index)) else { return Ok(Vec::new()) };
+    let Some((since, _)) = failing.get(wanted - 1) else { return Ok(Vec::new()) };
     let text = format!("the last {wanted} runs or more failed");
     let finding = subject.finding("CronJobFailing", text, *since).consequence();
-    Ok(vec![finding.shown_by(failing.iter().map(|(_, _, seq)| *seq))])
+    Ok(vec![finding.shown_by(failing.iter().map(|(_, seq)| *seq))])
 }

@@ -23,6 +23,9 @@ pub(super) const CHECK: Check = Check {
 /// Looks at one daemon set.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let set = reading::observed(subject)?;
+    if set.deletion_at().is_some() {
+        return Ok(Vec::new());
+    }
     match set.int("/status/numberMisscheduled")?.unwrap_or(0) {
         count if count > 0 => {
             let text = format!("{count} pods run where the daemon set does not want them");

@@ -4,6 +4,7 @@
 
 use proreus_observe::KindRef;
 
+use super::joins;
 use super::reading::{self, said};
 use crate::check::{Check, Severity, Subject, Verdict};
 
@@ -20,16 +21,24 @@ pub(super) const CHECK: Check = Check {
     ..Check::BASE
 };
 
+/// Reasons of a rollout that somebody stopped.
+const PAUSED: [&str; 2] = ["DeploymentPaused", "DeploymentResumed"];
+
 /// Looks at one deployment.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let deployment = reading::observed(subject)?;
     let Some(progressing) = deployment.condition("Progressing")? else { return Ok(Vec::new()) };
-    if !progressing.is_false() || progressing.reason != "ProgressDeadlineExceeded" || reading::wanted_replicas(deployment)? == 0 {
+    let wanted = joins::wanted_replicas(deployment)?;
+    // While a rollout is paused, and until one that is resumed moves, the condition is `Unknown` on purpose.
+    if wanted == 0 || deployment.deletion_at().is_some() || PAUSED.contains(&progressing.reason) {
+        return Ok(Vec::new());
+    }
+    if joins::holds(&progressing, "Progressing")? || progressing.reason != "ProgressDeadlineExceeded" {
         return Ok(Vec::new());
     }
     let is_down = deployment.condition("Available")?.is_some_and(|available| available.is_false());
     let severity = if is_down { Severity::Critical } else { Severity::Warning };
-    let (updated, wanted) = (deployment.int("/status/updatedReplicas")?.unwrap_or(0), reading::wanted_replicas(deployment)?);
+    let updated = deployment.int("/status/updatedReplicas")?.unwrap_or(0);
     let ready = deployment.int("/status/readyReplicas")?.unwrap_or(0);
     let text = format!(
         "the rollout stands still with {updated} of {wanted} replicas on the new version, {ready} ready{}",

@@ -2,8 +2,10 @@
 //!
 //! Pure.
 
+use jiff::{SignedDuration, Timestamp};
 use proreus_observe::KindRef;
 
+use super::joins;
 use super::reading::{self, said};
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
@@ -23,10 +25,13 @@ pub(super) const CHECK: Check = Check {
 /// Grace when no replica at all is left: people notice this at once.
 const DOWN_GRACE_SECONDS: i64 = 120;
 
+/// Between the wish for replicas and the condition that there are none: the controller answers at once, and times are whole seconds.
+const WAKING: SignedDuration = SignedDuration::from_secs(30);
+
 /// Looks at one deployment.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let deployment = reading::observed(subject)?;
-    let wanted = reading::wanted_replicas(deployment)?;
+    let wanted = joins::wanted_replicas(deployment)?;
     if wanted == 0 || deployment.deletion_at().is_some() {
         return Ok(Vec::new());
     }
@@ -36,7 +41,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
             _ => Err(Undecided::Unknown("it has no Available condition".to_owned())),
         };
     };
-    if !available.is_false() {
+    if joins::holds(&available, "Available")? {
         return Ok(Vec::new());
     }
     let count = deployment.int("/status/availableReplicas")?.unwrap_or(0);
@@ -44,15 +49,29 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if is_paused && count > 0 {
         return Err(Undecided::Skipped("its rollout is paused on purpose".to_owned()));
     }
-    let is_first = is_first_rollout(subject)?;
+    let starts = is_first_rollout(subject)? || is_woken(subject, available.since);
     let (severity, grace) = match count {
-        0 if is_first => (Severity::Critical, CHECK.grace_seconds),
+        0 if starts => (Severity::Critical, CHECK.grace_seconds),
         0 => (Severity::Critical, DOWN_GRACE_SECONDS),
         _ => (Severity::Warning, CHECK.grace_seconds),
     };
     let text = format!("{count} of {wanted} replicas available{}", said(available.message));
-    let since = subject.since(available.since);
+    let since = subject.since(available.since).max(nodes_back_at(subject).unwrap_or(Timestamp::MIN));
     Ok(vec![subject.finding("DeploymentUnavailable", text, since).severity(severity).grace(grace).consequence()])
+}
+
+/// Whether the deployment became unavailable because it was woken from zero replicas: a start like its first one.
+fn is_woken(subject: &Subject<'_>, unavailable: Option<Timestamp>) -> bool {
+    let woken = joins::began_at(subject, "awake").filter(|woken| !reading::is_so_from_birth(subject.object, *woken));
+    woken.zip(unavailable).is_some_and(|(woken, unavailable)| woken.duration_since(unavailable).abs() <= WAKING)
+}
+
+/// When the nodes of its pods that are not ready came back, the first of them; nothing where a pod has not this excuse.
+fn nodes_back_at(subject: &Subject<'_>) -> Option<Timestamp> {
+    let view = subject.view;
+    let pods = view.children(&subject.object.id.uid).flat_map(|set| view.children(&set.id.uid));
+    let waiting = pods.filter(|pod| pod.is_a(KindRef::POD) && !joins::has_ended(pod) && !joins::is_ready(pod));
+    waiting.map(|pod| joins::node_back_at(subject, pod)).min().flatten()
 }
 
 /// Whether the deployment is being rolled out and was never available: a slow start looks the same at first.

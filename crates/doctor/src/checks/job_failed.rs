@@ -2,10 +2,12 @@
 //!
 //! Pure. A failed run of a cron job is over when a later run succeeded.
 
+use proreus_observe::field::Condition;
 use proreus_observe::{KindRef, Observed};
 
-use super::reading::said;
-use crate::check::{Check, Severity, Subject, Verdict};
+use super::joins;
+use super::reading::{self, said};
+use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
 /// The definition.
 pub(super) const CHECK: Check = Check {
@@ -22,13 +24,8 @@ pub(super) const CHECK: Check = Check {
 
 /// Looks at one job.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
-    let job = subject.known()?;
-    let failed = match job.condition("Failed")?.filter(|condition| condition.is_true()) {
-        Some(failed) => Some(failed),
-        // Its pods are still going, and its end is settled.
-        None => job.condition("FailureTarget")?.filter(|condition| condition.is_true()),
-    };
-    let Some(failed) = failed else { return Ok(Vec::new()) };
+    let job = reading::observed(subject)?;
+    let Some(failed) = failure(job)? else { return Ok(Vec::new()) };
     let since = subject.since(failed.since);
     if job.deletion_at().is_some() || is_made_good(subject, job, since)? {
         return Ok(Vec::new());
@@ -48,13 +45,25 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     Ok(vec![finding.class(class).remedy(remedy)])
 }
 
+/// The condition that says that it failed; of one whose pods are still going, that this end is settled.
+fn failure(job: &Observed) -> Result<Option<Condition<'_>>, Undecided> {
+    for of in ["Failed", "FailureTarget"] {
+        if let Some(condition) = job.condition(of)?
+            && joins::holds(&condition, of)?
+        {
+            return Ok(Some(condition));
+        }
+    }
+    Ok(None)
+}
+
 /// Whether a later run of the same cron job succeeded.
-fn is_made_good(subject: &Subject<'_>, job: &Observed, failed: jiff::Timestamp) -> Result<bool, crate::Undecided> {
+fn is_made_good(subject: &Subject<'_>, job: &Observed, failed: jiff::Timestamp) -> Result<bool, Undecided> {
     let Some(reference) = job.controller().filter(|owner| owner.kind.as_str() == KindRef::CRON_JOB.kind) else { return Ok(false) };
     let Some(owner) = subject.view.by_uid(&reference.uid) else {
         return match subject.view.freshness(&job.id.cluster, KindRef::CRON_JOB).is_certain_at(subject.now) {
             true => Ok(false),
-            false => Err(crate::Undecided::Unknown("its cron job is not known, nor whether a later run succeeded".to_owned())),
+            false => Err(Undecided::Unknown("its cron job is not known, nor whether a later run succeeded".to_owned())),
         };
     };
     if owner.time("/status/lastSuccessfulTime")?.is_some_and(|success| success > failed) {

@@ -8,6 +8,7 @@ use proreus_observe::document::Node;
 use proreus_observe::field::{self, Condition, Read};
 use proreus_observe::{Freshness, KindRef, Observed};
 
+use super::reading;
 use crate::check::{Severity, Subject, Undecided, Verdict};
 use crate::finding::Finding;
 
@@ -96,6 +97,43 @@ pub(super) fn is_going(object: &Observed) -> Read<bool> {
     Ok(object.time("/metadata/deletionTimestamp")?.is_some())
 }
 
+/// Whether a pod has come to its end, be it well or evicted.
+pub(super) fn has_ended(pod: &Observed) -> bool {
+    matches!(pod.text("/status/phase"), Ok(Some("Succeeded" | "Failed")))
+}
+
+/// Whether a pod says that it is ready.
+pub(super) fn is_ready(pod: &Observed) -> bool {
+    pod.condition("Ready").ok().flatten().is_some_and(|ready| ready.is_true())
+}
+
+/// The node of a pod, where it is known.
+pub(super) fn node_of<'a>(subject: &Subject<'a>, pod: &Observed) -> Option<&'a Observed> {
+    let name = reading::node_of(pod).ok()??;
+    subject.view.named(&pod.id.cluster, KindRef::NODE, &"".into(), &name.into()).map(AsRef::as_ref)
+}
+
+/// When the node of a pod, which reports, began to: what a pod was before, while its node was away, says nothing of the pod.
+pub(super) fn node_back_at(subject: &Subject<'_>, pod: &Observed) -> Option<Timestamp> {
+    let node = node_of(subject, pod)?;
+    let ready = node.condition("Ready").ok()??;
+    // A node's clock may run ahead of ours.
+    ready.since.filter(|_| ready.is_true()).map(|since| since.min(node.recorded_at))
+}
+
+/// Since when a claim that is followed is true; since the last change, where the trail does not say that it is.
+pub(super) fn true_since(subject: &Subject<'_>, name: &str) -> Timestamp {
+    let trail = subject.view.trail(&subject.object.id.uid);
+    let fact = trail.and_then(|trail| trail.fact(name)).filter(|fact| fact.value == "true");
+    fact.map_or(subject.object.recorded_at, |fact| fact.since)
+}
+
+/// When a claim that is followed became true, where that was seen and it still is.
+pub(super) fn began_at(subject: &Subject<'_>, name: &str) -> Option<Timestamp> {
+    let fact = subject.view.trail(&subject.object.id.uid)?.fact(name)?;
+    (fact.value == "true" && fact.is_exact).then_some(fact.since)
+}
+
 /// A condition that speaks of the newest specification.
 ///
 /// # Errors
@@ -136,6 +174,41 @@ pub(super) fn condition_in<'a>(root: Node<'a>, list: &str, of: &str) -> Read<Opt
     Ok(None)
 }
 
+/// Whether a condition is `True`.
+///
+/// # Errors
+/// `Unknown` when it is neither `True` nor `False`: its controller cannot tell, or has not written it whole.
+pub(super) fn holds(condition: &Condition<'_>, of: &str) -> Result<bool, Undecided> {
+    match condition.status {
+        "True" => Ok(true),
+        "False" => Ok(false),
+        other => unknown(format!("its {of} condition is `{other}`")),
+    }
+}
+
+/// An autoscaler that its controller has looked at.
+///
+/// # Errors
+/// `Unknown` when it has no conditions: nobody has said that it works.
+pub(super) fn scaler<'a>(subject: &Subject<'a>) -> Result<&'a Observed, Undecided> {
+    let scaler = reading::observed(subject)?;
+    match scaler.list("/status/conditions")?.is_empty() {
+        true => unknown("its controller has not written conditions yet"),
+        false => Ok(scaler),
+    }
+}
+
+/// How many replicas a workload wants; the API's default is one.
+///
+/// # Errors
+/// `Unknown` when it has no specification: what it wants is not known.
+pub(super) fn wanted_replicas(workload: &Observed) -> Result<i64, Undecided> {
+    match workload.map("/spec")? {
+        Some(_) => Ok(reading::wanted_replicas(workload)?),
+        None => unknown("/spec is not set"),
+    }
+}
+
 /// A finding that becomes worse with time: as it is for so long, and then with the other severity.
 pub(super) fn worsening(finding: Finding, after_seconds: i64, then: Severity) -> Vec<Finding> {
     let turn = later(finding.since, after_seconds);
@@ -147,6 +220,11 @@ pub(super) fn worsening(finding: Finding, after_seconds: i64, then: Severity) ->
 /// A moment so many seconds after another one.
 pub(super) fn later(moment: Timestamp, seconds: i64) -> Timestamp {
     moment.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+}
+
+/// The seconds from a moment to another one, where there is one and it is later.
+pub(super) fn seconds_between(moment: Timestamp, later: Option<Timestamp>) -> i64 {
+    later.map_or(0, |later| later.duration_since(moment).as_secs().max(0))
 }
 
 /// A moment so many seconds before another one.

@@ -45,6 +45,11 @@ const BAD_WHEN_TRUE: &[(&str, Severity)] = &[
 /// Conditions that are good when they are `True`, whatever their names sound like.
 const GOOD_WHEN_TRUE: &[&str] = &["EtcdIsVoter", "Healthy", "KubeletReady", "RuntimeReady", "SysctlChanged"];
 
+/// Whether a name says that there is no trouble: `NoFailedUnits`, and not `NodeFailed`.
+fn denies(of: &str) -> bool {
+    of.strip_prefix("No").is_some_and(|what| what.starts_with(|letter: char| letter.is_ascii_uppercase()))
+}
+
 /// What the name of an unknown condition must contain for `True` to be bad.
 const TROUBLE: &[&str] =
     &["Problem", "Unhealthy", "Deadlock", "Pressure", "Fail", "Error", "Corrupt", "Hung", "Readonly", "ReadOnly", "Unavailable"];
@@ -79,7 +84,7 @@ fn badness(of: &str) -> Option<Severity> {
     if let Some((_, severity)) = BAD_WHEN_TRUE.iter().find(|(known, _)| *known == of) {
         return Some(*severity);
     }
-    TROUBLE.iter().any(|word| of.contains(word)).then_some(Severity::Warning)
+    (!denies(of) && TROUBLE.iter().any(|word| of.contains(word))).then_some(Severity::Warning)
 }
 
 #[cfg(test)]
@@ -94,6 +99,8 @@ mod tests {
             ("Ready", None),
             ("GpuMemoryError", Some(Severity::Warning)),
             ("CalicoIsUp", None),
+            ("NoFailedUnits", None),
+            ("NodeProblem", Some(Severity::Warning)),
         ] {
             assert_eq!(badness(of), expected, "{of}");
         }

@@ -2,11 +2,11 @@
 //!
 //! Pure. A full quota is how quotas are used; it is told only while something is refused.
 
-use jiff::SignedDuration;
 use proreus_observe::KindRef;
 use proreus_observe::document::Node;
 
 use super::reading::quoted;
+use super::replica_failure::EVENT_HOLDS;
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
 /// The definition.
@@ -22,9 +22,6 @@ pub(super) const CHECK: Check = Check {
     examine,
     ..Check::BASE
 };
-
-/// How long after an Event the refusal is taken to go on.
-const EVENT_HOLDS: SignedDuration = SignedDuration::from_mins(10);
 
 /// Looks at one quota.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {

@@ -22,8 +22,9 @@ pub(super) const CHECK: Check = Check {
     ..Check::BASE
 };
 
-/// How long after an Event the refusal is taken to go on: controllers try again at least every few minutes.
-const EVENT_HOLDS: SignedDuration = SignedDuration::from_mins(10);
+/// How long after an Event a refusal is taken to go on. A controller that fails again and again tries at least every 1000 s, which is where
+/// the back-off of its work queue ends.
+pub(super) const EVENT_HOLDS: SignedDuration = SignedDuration::from_mins(20);
 
 /// A class of causes: its name and what to do.
 struct Class {
@@ -31,15 +32,8 @@ struct Class {
     remedy: &'static str,
 }
 
+/// In the order in which they are tried: what a webhook or a policy says is its own words, in which quotas and accounts may be spoken of.
 const CLASSES: &[(Class, &[&str])] = &[
-    (
-        Class { name: "Quota", remedy: "the namespace's quota is used up: raise it, or lower what the pods ask for" },
-        &["exceeded quota", "must specify limits", "must specify requests", "failed quota"],
-    ),
-    (
-        Class { name: "LimitRange", remedy: "the pods ask for more or less than the namespace's LimitRange allows: adapt one of the two" },
-        &["maximum cpu", "maximum memory", "minimum cpu", "minimum memory", "usage per container", "usage per pod"],
-    ),
     (
         Class {
             name: "PodSecurity",
@@ -49,10 +43,25 @@ const CLASSES: &[(Class, &[&str])] = &[
     ),
     (
         Class {
+            name: "Policy",
+            remedy: "a ValidatingAdmissionPolicy refuses the pods: read its words, and fix the template or its binding",
+        },
+        &["validatingadmissionpolicy"],
+    ),
+    (
+        Class {
             name: "Webhook",
             remedy: "an admission webhook refuses the pods or does not answer: read its words; if it is down, bring it up",
         },
         &["admission webhook", "failed calling webhook", "denied the request"],
+    ),
+    (
+        Class { name: "Quota", remedy: "the namespace's quota is used up: raise it, or lower what the pods ask for" },
+        &["exceeded quota", "must specify limits", "must specify requests", "failed quota"],
+    ),
+    (
+        Class { name: "LimitRange", remedy: "the pods ask for more or less than the namespace's LimitRange allows: adapt one of the two" },
+        &["maximum cpu", "maximum memory", "minimum cpu", "minimum memory", "usage per container", "usage per pod"],
     ),
     (
         Class { name: "ServiceAccount", remedy: "create the service account in the namespace, or name another one in the pod template" },
@@ -62,6 +71,7 @@ const CLASSES: &[(Class, &[&str])] = &[
         Class { name: "PriorityClass", remedy: "create the PriorityClass, or name another one in the pod template" },
         &["priorityclass", "priority class"],
     ),
+    (Class { name: "RuntimeClass", remedy: "create the RuntimeClass, or name another one in the pod template" }, &["runtimeclass"]),
     (Class { name: "Forbidden", remedy: "the controller may not create these pods: look at RBAC and admission policies" }, &["forbidden"]),
     (Class { name: "Invalid", remedy: "the pod template is not valid: correct what the message names" }, &["invalid"]),
 ];
@@ -77,6 +87,9 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     if let Some(failure) = workload.condition("ReplicaFailure")?.filter(|condition| condition.is_true()) {
+        if is_of_the_end(failure.message) {
+            return Ok(Vec::new());
+        }
         let since = subject.since(failure.since);
         return Ok(vec![classed(subject.finding("ReplicaFailure", text(failure.message), since), failure.message)]);
     }
@@ -85,12 +98,20 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return Ok(Vec::new());
     }
     let Some(event) = last_warning(subject, &["FailedCreate"]) else { return Ok(Vec::new()) };
+    if is_of_the_end(event.message) {
+        return Ok(Vec::new());
+    }
     let finding = subject.finding("ReplicaFailure", text(event.message), event.first_seen.unwrap_or(event.last_seen));
     let finding = classed(finding, event.message).shown_by([event.seq]);
     Ok(vec![match event.last_seen.checked_add(EVENT_HOLDS) {
         Ok(over) => finding.until(over),
         Err(_) => finding,
     }])
+}
+
+/// Whether pods are refused only because their namespace is going: on purpose, and its own check tells when it does not go.
+fn is_of_the_end(message: &str) -> bool {
+    message.contains("because it is being terminated")
 }
 
 /// Whether the workload has what it wants by now, whatever was refused before.

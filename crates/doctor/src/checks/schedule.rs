@@ -1,9 +1,9 @@
 //! Cron schedules: when the next time comes.
 //!
-//! Pure. Times are UTC: a time zone moves them by hours, and what is asked here is only whether two of them have passed.
+//! Pure. Time zones are those in the binary, never those of the machine.
 
 use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, ToSpan};
 
 /// Days that are looked ahead: the 29th of February comes within eight years.
@@ -23,20 +23,33 @@ pub(super) struct Schedule {
     weekdays: u64,
     /// Day of month and day of week both narrow: either will do, as cron has it.
     is_either_day: bool,
+    /// In which the fields are meant.
+    zone: TimeZone,
 }
 
 impl Schedule {
-    /// Reads five fields, or a word such as `@hourly`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads five fields, or a word such as `@hourly`. Without a zone, here or before the fields, they are UTC, in which controller managers
+    /// run.
+    pub(super) fn parse(text: &str, zone: Option<&str>) -> Result<Self, String> {
         let text = text.trim();
         // An older way of naming a time zone.
-        let text = match text.strip_prefix("CRON_TZ=").or_else(|| text.strip_prefix("TZ=")) {
-            Some(rest) => rest.split_once(' ').map_or("", |(_, rest)| rest).trim(),
-            None => text,
+        let (named, text) = match text.strip_prefix("CRON_TZ=").or_else(|| text.strip_prefix("TZ=")) {
+            Some(rest) => rest.split_once(' ').map_or((Some(rest), ""), |(named, rest)| (Some(named), rest.trim())),
+            None => (None, text),
         };
+        let zone = zone_of(zone.or(named))?;
         if let Some(every) = text.strip_prefix("@every ") {
             let seconds = every.trim().parse::<jiff::SignedDuration>().map_err(|_| format!("`{every}` is no duration"))?.as_secs();
-            return Ok(Self { every: Some(seconds.max(1)), minutes: 0, hours: 0, days: 0, months: 0, weekdays: 0, is_either_day: false });
+            return Ok(Self {
+                every: Some(seconds.max(1)),
+                minutes: 0,
+                hours: 0,
+                days: 0,
+                months: 0,
+                weekdays: 0,
+                is_either_day: false,
+                zone,
+            });
         }
         let text = match text {
             "@yearly" | "@annually" => "0 0 1 1 *",
@@ -60,6 +73,7 @@ impl Schedule {
             // Sunday is 0 and 7.
             weekdays: (weekday_bits | (weekday_bits >> 7)) & 0x7f,
             is_either_day: !days.starts_with(['*', '?']) && !weekdays.starts_with(['*', '?']),
+            zone,
         })
     }
 
@@ -68,13 +82,13 @@ impl Schedule {
         if let Some(seconds) = self.every {
             return moment.checked_add(jiff::SignedDuration::from_secs(seconds)).ok();
         }
-        let start = moment.to_zoned(TimeZone::UTC).datetime();
+        let start = self.zone.to_datetime(moment);
         let mut date = start.date();
         for _ in 0..DAYS_LIMIT {
             if self.has_day(date)
-                && let Some(found) = self.in_day(date, start)
+                && let Some(found) = self.in_day(date, start, moment)
             {
-                return found.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+                return Some(found);
             }
             date = date.checked_add(1.day()).ok()?;
         }
@@ -88,9 +102,28 @@ impl Schedule {
         month && if self.is_either_day { day || weekday } else { day && weekday }
     }
 
-    fn in_day(&self, date: Date, after: DateTime) -> Option<DateTime> {
+    fn in_day(&self, date: Date, start: DateTime, moment: Timestamp) -> Option<Timestamp> {
         let times = (0..24_i8).filter(|hour| has(self.hours, *hour)).flat_map(|hour| (0..60_i8).map(move |minute| (hour, minute)));
-        times.filter(|(_, minute)| has(self.minutes, *minute)).map(|(hour, minute)| date.at(hour, minute, 0, 0)).find(|time| *time > after)
+        let times = times.filter(|(_, minute)| has(self.minutes, *minute)).map(|(hour, minute)| date.at(hour, minute, 0, 0));
+        times.filter(|time| *time > start).find_map(|time| self.moment_of(time, moment))
+    }
+
+    /// The moment after another one at which a clock in the zone shows this time.
+    fn moment_of(&self, time: DateTime, after: Timestamp) -> Option<Timestamp> {
+        let found = self.zone.to_ambiguous_timestamp(time);
+        // Where clocks are put forward there is no such time on that day, and cron starts nothing.
+        if matches!(found.offset(), AmbiguousOffset::Gap { .. }) {
+            return None;
+        }
+        [found.earlier(), found.later()].into_iter().flatten().find(|moment| *moment > after)
+    }
+}
+
+/// The time zone of that name.
+fn zone_of(name: Option<&str>) -> Result<TimeZone, String> {
+    match name.filter(|name| !name.is_empty()) {
+        None => Ok(TimeZone::UTC),
+        Some(name) => TimeZoneDatabase::bundled().get(name).map_err(|_| format!("the time zone `{name}` is not known")),
     }
 }
 
@@ -124,7 +157,7 @@ fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Result<u64, Strin
         let mut here = from;
         while here <= to {
             bits |= 1_u64 << here;
-            here += step;
+            here = here.saturating_add(step);
         }
     }
     Ok(bits)
@@ -135,7 +168,11 @@ mod tests {
     use super::*;
 
     fn check(schedule: &str, after: &str, expected: &str) {
-        let schedule = Schedule::parse(schedule).expect("schedule");
+        check_in(None, schedule, after, expected);
+    }
+
+    fn check_in(zone: Option<&str>, schedule: &str, after: &str, expected: &str) {
+        let schedule = Schedule::parse(schedule, zone).expect("schedule");
         let found = schedule.after(after.parse().expect("time")).map(|time| time.to_string());
         assert_eq!(found.as_deref(), Some(expected), "{schedule:?}");
     }
@@ -149,14 +186,28 @@ mod tests {
         check("0 0 13 * 5", "2026-03-02T09:00:00Z", "2026-03-06T00:00:00Z");
         check("0 0 29 2 *", "2026-03-02T09:00:00Z", "2028-02-29T00:00:00Z");
         check("0 0 * * 7", "2026-03-02T09:00:00Z", "2026-03-08T00:00:00Z");
+        check("5/4294967295 * * * *", "2026-03-02T09:00:00Z", "2026-03-02T09:05:00Z");
         check("@hourly", "2026-03-02T09:59:59Z", "2026-03-02T10:00:00Z");
         check("@every 90s", "2026-03-02T09:00:00Z", "2026-03-02T09:01:30Z");
     }
 
     #[test]
+    fn means_the_clock_of_its_zone() {
+        let (angeles, berlin) = (Some("America/Los_Angeles"), Some("Europe/Berlin"));
+        check_in(angeles, "*/10 8-18 * * 1-5", "2026-03-03T02:50:00Z", "2026-03-03T16:00:00Z");
+        check("CRON_TZ=America/Los_Angeles */10 8-18 * * 1-5", "2026-03-03T02:50:00Z", "2026-03-03T16:00:00Z");
+        check("TZ=Europe/Berlin 0 3 * * *", "2026-07-01T09:00:00Z", "2026-07-02T01:00:00Z");
+        // Clocks are put forward from two to three, and back from three to two.
+        check_in(berlin, "30 2 * * *", "2026-03-28T01:30:00Z", "2026-03-30T00:30:00Z");
+        check_in(berlin, "30 2 * * *", "2026-10-24T09:00:00Z", "2026-10-25T00:30:00Z");
+        check_in(berlin, "*/30 * * * *", "2026-10-25T01:00:00Z", "2026-10-25T01:30:00Z");
+    }
+
+    #[test]
     fn refuses_what_is_no_schedule() {
         for text in ["", "* * * *", "61 * * * *", "*/0 * * * *", "a b c d e", "5-90 * * * *"] {
-            assert!(Schedule::parse(text).is_err(), "{text}");
+            assert!(Schedule::parse(text, None).is_err(), "{text}");
         }
+        assert!(Schedule::parse("* * * * *", Some("Atlantis/Capital")).is_err());
     }
 }

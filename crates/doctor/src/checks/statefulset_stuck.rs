@@ -4,6 +4,7 @@
 
 use proreus_observe::{KindRef, Observed};
 
+use super::joins;
 use super::reading;
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
@@ -26,7 +27,7 @@ const PROGRESS: [&str; 5] = ["readyReplicas", "updatedReplicas", "updateRevision
 /// Looks at one stateful set.
 pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let set = reading::observed(subject)?;
-    let wanted = reading::wanted_replicas(set)?;
+    let wanted = joins::wanted_replicas(set)?;
     if wanted == 0 || set.deletion_at().is_some() {
         return Ok(Vec::new());
     }
@@ -38,7 +39,10 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         let first = first_unready(subject);
         let pod = first.map(|pod| format!("; `{}` comes first", pod.name())).unwrap_or_default();
         let text = format!("{ready} of {wanted} replicas ready{pod}");
-        let finding = subject.finding("StatefulSetStuck", text, since).severity(severity).consequence();
+        // A pod that goes has its grace period to do so: brokers and databases hand over what they hold.
+        let drained = first.and_then(|pod| pod.deletion_at());
+        let grace = CHECK.grace_seconds.saturating_add(joins::seconds_between(since, drained));
+        let finding = subject.finding("StatefulSetStuck", text, since).severity(severity).grace(grace).consequence();
         return Ok(vec![finding.shown_by(first.map(|pod| pod.seq))]);
     }
     if is_update_behind(set, wanted)? {

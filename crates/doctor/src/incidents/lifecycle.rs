@@ -272,6 +272,11 @@ impl Lifecycle {
         for key in due {
             let Some(symptom) = self.symptoms.get(&key).filter(|symptom| symptom.incident.is_none()) else { continue };
             let finding = symptom.finding.clone();
+            if finding.due() > now {
+                // What it waited for went, and it is counted anew.
+                self.agenda.put(finding.due(), Due::Symptom(key));
+                continue;
+            }
             if finding.is_stale {
                 // Its grace ended while nobody looked: whether it still is so is told by the next look.
                 self.blocked.insert(key);

@@ -24,7 +24,7 @@ pub use freshness::Freshness;
 pub use memory::{Restoring, SnapshotMemory};
 pub use object::{KindRef, Observed, OwnerRef};
 pub use selector::Selector;
-pub use trail::{Fact, Restart, Trail};
+pub use trail::{Fact, FailedRun, Restart, Trail};
 
 use crate::relation::Relation;
 use freshness::Watching;
@@ -102,6 +102,9 @@ impl Snapshot {
             self.objects.remove(&change.object);
             self.by_uid.remove(&change.object.uid);
             self.trails.remove(&change.object.uid);
+            if let Some(former) = &former {
+                trail::gone(&mut self.trails, former);
+            }
             return;
         }
         let whole = change.body.as_ref().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or(Value::Null);
@@ -109,6 +112,9 @@ impl Snapshot {
         let observed = Arc::new(Observed::new(change, &trim::kept(&change.object, whole), former.as_deref(), near));
         self.link(&observed);
         trail::follow(&mut self.trails, &observed, former.is_none());
+        if let Some(former) = &former {
+            trail::date(&mut self.trails, &observed, former.recorded_at);
+        }
         self.by_uid.insert(observed.id.uid.clone(), observed.id.clone());
         self.objects.insert(observed.id.clone(), observed);
     }

@@ -11,12 +11,25 @@ use serde::{Deserialize, Serialize};
 
 use super::Observed;
 use crate::document::Node;
-use crate::field;
+use crate::field::{self, Condition};
 
 /// How far back restarts are remembered: the longest window a check asks for.
 const RESTARTS_KEPT: SignedDuration = SignedDuration::from_hours(1);
 /// Restarts remembered of one container: a loop at its fastest makes some ten in ten minutes.
 const RESTARTS_LIMIT: usize = 64;
+
+/// Failed runs remembered of one cron job beyond those whose jobs are still there: more than anybody asks for before telling.
+const RUNS_LIMIT: usize = 32;
+
+/// A run of a cron job that failed, and whose job is gone: by default only the last one is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedRun {
+    /// When it failed.
+    pub at: Timestamp,
+    /// The last change of its job.
+    pub seq: Seq,
+}
 
 /// A restart that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +39,8 @@ pub struct Restart {
     pub at: Timestamp,
     /// The count after it.
     pub count: i64,
-    /// How many restarts it stands for: several, where versions in between were not seen.
+    /// How many restarts it stands for: several, where versions in between were not seen; one, where the version before is so old that only
+    /// the last of them is known to have happened lately.
     pub steps: i64,
     /// The change that showed it.
     pub seq: Seq,
@@ -61,6 +75,8 @@ pub struct Trail {
     counts: Counts,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pull_errors: BTreeMap<String, (String, Seq)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed_runs: Vec<FailedRun>,
 }
 
 /// Restarts by container. Every pod has one of these and most have one container, so it is a list and no tree.
@@ -114,10 +130,42 @@ impl Trail {
         self.restarts.get(container).into_iter().flatten().filter(move |restart| restart.at >= from)
     }
 
+    /// The runs of a cron job that failed since its last success, and whose jobs are gone, in the order in which these went.
+    pub fn failed_runs(&self) -> &[FailedRun] {
+        &self.failed_runs
+    }
+
     /// The last message with which pulling the image of a container failed, and the change that showed it. The message of a back-off says
     /// only that there is one.
     pub fn pull_error(&self, container: &str) -> Option<(&str, Seq)> {
         self.pull_errors.get(container).map(|(message, seq)| (message.as_str(), *seq))
+    }
+}
+
+/// Says when the state before the one that was just taken in was recorded. Of several restarts that came to be known at once only the last
+/// surely happened lately, where the count before them is older than what is remembered: they count as one.
+pub(super) fn date(trails: &mut BTreeMap<Uid, Trail>, observed: &Observed, former: Timestamp) {
+    if observed.recorded_at.duration_since(former) <= RESTARTS_KEPT {
+        return;
+    }
+    let Some(trail) = trails.get_mut(&observed.id.uid) else { return };
+    for restart in trail.restarts.values_mut().flatten().filter(|restart| restart.seq == observed.seq) {
+        restart.steps = 1;
+    }
+}
+
+/// Takes in that an object is gone, which was last so: a failed job counts for its cron job as long as that has not succeeded.
+pub(super) fn gone(trails: &mut BTreeMap<Uid, Trail>, last: &Observed) {
+    let failed = || last.condition("Failed").ok().flatten().filter(Condition::is_true);
+    let owner = || last.controller().filter(|owner| owner.kind.as_str() == "CronJob");
+    if last.is("batch", "Job")
+        && let Some(failed) = failed()
+        && let Some(owner) = owner()
+        && let Some(trail) = trails.get_mut(&owner.uid)
+    {
+        trail.failed_runs.push(FailedRun { at: failed.since.unwrap_or(last.recorded_at), seq: last.seq });
+        let surplus = trail.failed_runs.len().saturating_sub(RUNS_LIMIT);
+        trail.failed_runs.drain(..surplus);
     }
 }
 
@@ -126,6 +174,8 @@ type Followed = (&'static str, fn(Node<'_>) -> Option<String>);
 
 const SHORTFALL: Followed = ("shortfall", shortfall);
 const GENERATION: Followed = ("generation", |body| number(body, "/metadata/generation"));
+const UPDATED_REPLICAS: Followed = ("updatedReplicas", |body| number(body, "/status/updatedReplicas"));
+const PHASE: Followed = ("phase", |body| string(body, "/status/phase"));
 
 /// What is followed of a kind, beside the restarts of pods.
 fn followed(observed: &Observed) -> &'static [Followed] {
@@ -134,30 +184,47 @@ fn followed(observed: &Observed) -> &'static [Followed] {
             SHORTFALL,
             GENERATION,
             ("readyReplicas", |body| number(body, "/status/readyReplicas")),
-            ("updatedReplicas", |body| number(body, "/status/updatedReplicas")),
+            UPDATED_REPLICAS,
             ("updateRevision", |body| string(body, "/status/updateRevision")),
         ],
         ("apps", "DaemonSet") => &[
-            SHORTFALL,
+            ("shortfall", lacks_pods),
             GENERATION,
             ("numberMisscheduled", |body| number(body, "/status/numberMisscheduled")),
             ("updatedNumberScheduled", |body| number(body, "/status/updatedNumberScheduled")),
         ],
-        ("apps", "Deployment" | "ReplicaSet") => &[SHORTFALL, GENERATION],
+        ("apps", "Deployment") => {
+            &[SHORTFALL, GENERATION, UPDATED_REPLICAS, ("awake", |body| Some((number(body, "/spec/replicas")? != "0").to_string()))]
+        }
+        ("apps", "ReplicaSet") => &[SHORTFALL, GENERATION],
+        ("batch", "CronJob") => &[
+            ("suspend", |body| Some(field::flag(body, "/spec/suspend").ok()?.unwrap_or(false).to_string())),
+            ("schedule", |body| {
+                Some(format!("{} {}", string(body, "/spec/schedule")?, string(body, "/spec/timeZone").unwrap_or_default()))
+            }),
+        ],
         ("policy", "PodDisruptionBudget") => &[
             ("disruptionsAllowed", |body| number(body, "/status/disruptionsAllowed")),
             ("shortfall", |body| Some(less(body, "/status/currentHealthy", "/status/desiredHealthy"))),
         ],
-        ("autoscaling", "HorizontalPodAutoscaler") => {
-            &[("atMaximum", |body| Some((number(body, "/status/currentReplicas") == number(body, "/spec/maxReplicas")).to_string()))]
-        }
+        ("autoscaling", "HorizontalPodAutoscaler") => &[
+            ("atMaximum", |body| Some((number(body, "/status/currentReplicas") == number(body, "/spec/maxReplicas")).to_string())),
+            ("scalingInactive", scaling_inactive),
+        ],
         // The scheduler's word keeps its time when only its reason changes.
         ("", "Pod") => &[("isGated", |body| {
             let scheduled = field::condition(body, "PodScheduled").ok()??;
             scheduled.is_false().then(|| (scheduled.reason == "SchedulingGated").to_string())
         })],
         ("", "Node") => &[("unschedulable", |body| Some(field::flag(body, "/spec/unschedulable").ok()??.to_string()))],
-        ("", "PersistentVolume" | "PersistentVolumeClaim" | "Namespace") => &[("phase", |body| string(body, "/status/phase"))],
+        ("", "PersistentVolumeClaim") => &[
+            PHASE,
+            ("placed", |body| {
+                let annotations = body.pointer("/metadata/annotations");
+                Some(annotations.is_some_and(|all| all.get("volume.kubernetes.io/selected-node").is_some()).to_string())
+            }),
+        ],
+        ("", "PersistentVolume" | "Namespace") => &[PHASE],
         ("", "Service") => &[("loadBalancer", |body| {
             let addresses = body.pointer("/status/loadBalancer/ingress").and_then(Node::as_array);
             Some(addresses.is_some_and(|list| !list.is_empty()).to_string())
@@ -177,6 +244,21 @@ fn shortfall(body: Node<'_>) -> Option<String> {
     let wanted = wanted.and_then(Node::as_i64).unwrap_or(1);
     let ready = body.pointer("/status/readyReplicas").or_else(|| body.pointer("/status/numberReady")).and_then(Node::as_i64).unwrap_or(0);
     Some((ready < wanted).to_string())
+}
+
+/// Whether an autoscaler cannot scale although its target runs. Of a target that sleeps the condition says `False` as well, and only its
+/// reason changes when the target wakes.
+fn scaling_inactive(body: Node<'_>) -> Option<String> {
+    let active = field::condition(body, "ScalingActive").ok()??;
+    Some((active.is_false() && active.reason != "ScalingDisabled").to_string())
+}
+
+/// Whether a daemon set lacks pods: that are ready, or that have been ready for long enough to be available.
+fn lacks_pods(body: Node<'_>) -> Option<String> {
+    let of = |path: &str| body.pointer(path).and_then(Node::as_i64);
+    let wanted = of("/status/desiredNumberScheduled")?;
+    let (ready, unavailable) = (of("/status/numberReady").unwrap_or(0), of("/status/numberUnavailable").unwrap_or(0));
+    Some((ready < wanted || unavailable > 0).to_string())
 }
 
 fn less(body: Node<'_>, left: &str, right: &str) -> String {
@@ -221,6 +303,11 @@ impl Trail {
         }
         if observed.is("", "Pod") {
             self.containers(observed, is_first);
+        }
+        if observed.is("batch", "CronJob")
+            && let Some(success) = observed.time("/status/lastSuccessfulTime").ok().flatten()
+        {
+            self.failed_runs.retain(|run| run.at > success);
         }
     }
 
