@@ -159,7 +159,7 @@ impl<'a> About<'a> {
     fn describe(&mut self) {
         let view = self.view;
         let known: Vec<&'a Observed> = self.chain.iter().filter_map(|(_, id)| view.get(id)).map(AsRef::as_ref).collect();
-        for object in known.iter().copied() {
+        for object in known {
             let described = match object.is_a(KindRef::POD) {
                 // What a service account or a webhook added stands only here.
                 true => object.body().get("spec").map(|spec| (spec, object.labels())),
