@@ -30,6 +30,11 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if matches!(reading::phase(subject)?, "Succeeded" | "Failed") || reading::leaves(subject)? {
         return Ok(Vec::new());
     }
+    let containers = reading::containers(pod)?;
+    let restarts: Vec<i64> = containers.iter().map(reading::Container::restarts).collect::<Result<_, _>>()?;
+    if restarts.iter().all(|count| *count == 0) {
+        return Ok(Vec::new());
+    }
     // A loop is told as a loop.
     let as_loop = Subject { check: &crash_loop::CHECK, ..*subject };
     if crash_loop::examine(&as_loop)?.iter().any(|finding| !finding.is_over(subject.now)) {
@@ -39,7 +44,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     let wanted = subject.threshold("restartsPerHour");
     let trail = subject.view.trail(&pod.id.uid);
     let mut found = Vec::new();
-    for container in reading::containers(pod)? {
+    for container in containers {
         let seen: Vec<_> = trail.into_iter().flat_map(|trail| trail.restarts_since(container.name, from)).collect();
         let counted = reading::restarts_after(from, &container, &seen)?;
         if counted < wanted {

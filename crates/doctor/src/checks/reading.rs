@@ -72,11 +72,12 @@ impl<'a> Container<'a> {
 
     /// Reason and message of its waiting, where it waits.
     pub(super) fn waiting(&self) -> Read<Option<(&'a str, &'a str)>> {
-        if field::map(self.status, "/state/waiting")?.is_none() {
-            return Ok(None);
-        }
-        let reason = field::text(self.status, "/state/waiting/reason")?.unwrap_or_default();
-        Ok(Some((reason, field::text(self.status, "/state/waiting/message")?.unwrap_or_default())))
+        let Some(waiting) = field::map(self.status, "/state/waiting")? else { return Ok(None) };
+        let word = |key: &str| match waiting.get(key).filter(|value| !value.is_null()) {
+            Some(value) => value.as_str().ok_or_else(|| malformed(&format!("/state/waiting/{key}"), "text", value)),
+            None => Ok(""),
+        };
+        Ok(Some((word("reason")?, word("message")?)))
     }
 
     /// How it ended, where it did.

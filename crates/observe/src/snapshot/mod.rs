@@ -48,7 +48,8 @@ const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     objects: BTreeMap<ObjectId, Arc<Observed>>,
-    by_uid: BTreeMap<Uid, ObjectId>,
+    /// The same objects: of two that share a uid, the one that changed last.
+    by_uid: BTreeMap<Uid, Arc<Observed>>,
     children: Relation<Uid, ObjectId>,
     slices: Relation<(ClusterId, Namespace, Name), ObjectId>,
     /// Events by what they speak of.
@@ -115,7 +116,7 @@ impl Snapshot {
         if let Some(former) = &former {
             trail::date(&mut self.trails, &observed, former.recorded_at);
         }
-        self.by_uid.insert(observed.id.uid.clone(), observed.id.clone());
+        self.by_uid.insert(observed.id.uid.clone(), observed.clone());
         self.objects.insert(observed.id.clone(), observed);
     }
 
@@ -137,6 +138,7 @@ impl Snapshot {
             let Some((first_seen, trail)) = remembered.remove(&observed.id.uid) else { continue };
             if let Some(first_seen) = first_seen {
                 Arc::make_mut(observed).first_seen = first_seen;
+                self.by_uid.insert(observed.id.uid.clone(), observed.clone());
             }
             if let Some(trail) = trail {
                 self.trails.insert(observed.id.uid.clone(), trail);
@@ -270,7 +272,7 @@ impl Snapshot {
 
     /// One incarnation by its uid alone.
     pub fn by_uid(&self, uid: &Uid) -> Option<&Arc<Observed>> {
-        self.objects.get(self.by_uid.get(uid)?)
+        self.by_uid.get(uid)
     }
 
     /// The objects that name this one as an owner.
@@ -317,7 +319,7 @@ impl Snapshot {
             if owner.kind() == "Node" {
                 break;
             }
-            here = match self.by_uid.get(owner.uid()).and_then(|id| self.objects.get(id)) {
+            here = match self.by_uid.get(owner.uid()) {
                 Some(known) => known,
                 None => {
                     // A uid that two clusters share is known of one of them.
