@@ -5,7 +5,7 @@
 use proreus_observe::KindRef;
 
 use super::joins::{self, unknown};
-use super::reading::{is_so_from_birth, said};
+use super::reading::{is_so_from_birth, said, was_seen_to_change};
 use crate::check::{Check, Severity, Subject, Verdict};
 
 /// The definition.
@@ -35,7 +35,7 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     }
     let Some(met) = node.condition("NetworkUnavailable")?.filter(|met| met.is_true()) else { return Ok(Vec::new()) };
     let since = subject.since(met.since);
-    let is_joining = is_so_from_birth(node, since);
+    let is_joining = is_so_from_birth(node, since) && !was_seen_to_change(subject, "networkUnavailable");
     let grace = if is_joining { JOINING_GRACE_SECONDS } else { CHECK.grace_seconds };
     let text = format!("the node's network is not set up ({}){}", met.reason, said(met.message));
     Ok(vec![subject.finding("NetworkUnavailable", text, since).grace(grace).on_node(Some(node.name()))])

@@ -8,7 +8,7 @@ use proreus_observe::Observed;
 use proreus_observe::field;
 
 use super::joins::{self, skipped, unknown};
-use super::reading::{is_so_from_birth, said};
+use super::reading::{is_so_from_birth, said, was_seen_to_change};
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
 /// The definition.
@@ -50,8 +50,9 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
         return skipped("an autoscaler is removing it");
     }
     let since = subject.since(ready.since);
-    // A node that was never ready is not ready since it joined.
-    let is_joining = is_so_from_birth(node, since);
+    // A node that was never ready is not ready since it joined; one that reported before and is silent has joined.
+    let is_heard = class == "Silent" && ready.reason != "NodeStatusNeverUpdated";
+    let is_joining = is_so_from_birth(node, since) && !is_heard && !was_seen_to_change(subject, "ready");
     let grace = match () {
         () if node.flag("/spec/unschedulable")?.unwrap_or(false) => MAINTENANCE_GRACE_SECONDS,
         () if ready.message.contains("shutting down") => MAINTENANCE_GRACE_SECONDS,

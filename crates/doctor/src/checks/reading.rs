@@ -282,15 +282,23 @@ pub(super) fn fact_since(subject: &Subject<'_>, name: &str) -> Timestamp {
 /// A state that began within this long of an object's creation is the one it was born with: kubelets report within seconds of joining.
 const FIRST_SECONDS: i64 = 30;
 
+/// What is told within this long of the first sight of an object is how it began: an object is made, and its status follows.
+const BORN_SECONDS: i64 = 2;
+
 /// Whether an object has been so since it was made. `false` where its making is not known.
 pub(super) fn is_so_from_birth(object: &Observed, since: Timestamp) -> bool {
     object.created_at().is_some_and(|made| since.duration_since(made).as_secs() <= FIRST_SECONDS)
 }
 
-/// When something began that was seen to begin, unless the object was born with it: then its own words of its beginning are the better ones,
-/// and the same with and without a record.
+/// When something began that was seen to begin, unless it was so when the object was first seen: then the object's own words are the better ones.
 fn later_beginning(object: &Observed, fact: &Fact) -> Option<Timestamp> {
-    (fact.is_exact && !is_so_from_birth(object, fact.since)).then_some(fact.since)
+    (fact.is_exact && fact.since.duration_since(object.first_seen).as_secs() >= BORN_SECONDS).then_some(fact.since)
+}
+
+/// Whether a followed fact about the object was seen to become other than it was at first.
+pub(super) fn was_seen_to_change(subject: &Subject<'_>, name: &str) -> bool {
+    let fact = subject.view.trail(&subject.object.id.uid).and_then(|trail| trail.fact(name));
+    fact.is_some_and(|fact| fact.since > subject.object.first_seen)
 }
 
 /// The first of these texts that holds one of its words (lower case), by which a message is put into a class.

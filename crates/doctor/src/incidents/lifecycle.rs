@@ -22,7 +22,7 @@ use super::incident::{Effect, Incident, IncidentState};
 use super::settings::IncidentSettings;
 use crate::check::Severity;
 use crate::examination::Judgement;
-use crate::finding::Finding;
+use crate::finding::{Finding, Rank};
 
 /// Resolved incidents that are remembered; the journal has the others.
 const RESOLVED_LIMIT: usize = 1_000;
@@ -269,7 +269,12 @@ impl Lifecycle {
         let mut due = std::mem::take(&mut self.ready);
         due.append(&mut self.blocked);
         let opened_before = self.opened.len();
-        for key in due {
+        // What is said of a workload itself before what is said of others for its sake: the trouble has its name.
+        let (of_others, own): (Vec<SymptomKey>, Vec<SymptomKey>) = due.into_iter().partition(|key| {
+            let symptom = self.symptoms.get(key);
+            symptom.is_some_and(|symptom| symptom.finding.rank == Rank::Consequence && symptom.finding.object != symptom.finding.owner)
+        });
+        for key in own.into_iter().chain(of_others) {
             let Some(symptom) = self.symptoms.get(&key).filter(|symptom| symptom.incident.is_none()) else { continue };
             let finding = symptom.finding.clone();
             if finding.due() > now {

@@ -216,7 +216,11 @@ fn followed(observed: &Observed) -> &'static [Followed] {
             let scheduled = field::condition(body, "PodScheduled").ok()??;
             scheduled.is_false().then(|| (scheduled.reason == "SchedulingGated").to_string())
         })],
-        ("", "Node") => &[("unschedulable", |body| Some(field::flag(body, "/spec/unschedulable").ok()??.to_string()))],
+        ("", "Node") => &[
+            ("unschedulable", |body| Some(field::flag(body, "/spec/unschedulable").ok()??.to_string())),
+            ("ready", |body| status_of(body, "Ready")),
+            ("networkUnavailable", |body| status_of(body, "NetworkUnavailable")),
+        ],
         ("", "PersistentVolumeClaim") => &[
             PHASE,
             ("placed", |body| {
@@ -268,6 +272,10 @@ fn less(body: Node<'_>, left: &str, right: &str) -> String {
 
 fn number(body: Node<'_>, path: &str) -> Option<String> {
     body.pointer(path).and_then(Node::as_i64).map(|number| number.to_string())
+}
+
+fn status_of(body: Node<'_>, condition: &str) -> Option<String> {
+    Some(field::condition(body, condition).ok()??.status.to_owned())
 }
 
 fn string(body: Node<'_>, path: &str) -> Option<String> {

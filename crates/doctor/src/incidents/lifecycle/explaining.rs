@@ -96,7 +96,7 @@ impl Lifecycle {
             }
         }
         let by_kin = match finding.rank {
-            Rank::Consequence => self.cause_of(finding, now),
+            Rank::Consequence => self.cause_of(finding, now).or_else(|| self.standing_consequence_of(finding, now)),
             Rank::Cause => self.standing_consequence_of(finding, now),
         };
         by_kin.unwrap_or_else(|| Target::of(&finding.owner, finding.reason))
@@ -128,7 +128,7 @@ impl Lifecycle {
         }
     }
 
-    /// Where a consequence of the same owner is told of already, which did not wait for this cause.
+    /// Where another consequence of the same owner is told of already: what comes later, be it the cause, is a part of that trouble.
     fn standing_consequence_of(&self, finding: &Finding, now: Timestamp) -> Option<Target> {
         if finding.severity == Severity::Info {
             return None;
