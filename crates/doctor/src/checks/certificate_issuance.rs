@@ -26,9 +26,6 @@ pub(super) const CHECK: Check = Check {
 
 /// Grace of failures that do not mend themselves by waiting.
 const FAILED_GRACE_SECONDS: i64 = 60;
-
-/// Grace where nothing is under way and nothing failed either.
-const IDLE_GRACE_SECONDS: i64 = 300;
 /// Kinds of a chain that have something below them.
 const CHAIN: [&str; 3] = ["Certificate", "CertificateRequest", "Order"];
 
@@ -79,12 +76,8 @@ fn of_certificate(subject: &Subject<'_>, certificate: &Observed) -> Verdict {
         None => said(issuing_message(certificate)),
     };
     let mut finding = subject.finding("CertificateNotReady", format!("the certificate is not ready{why}"), subject.since(ready.since));
-    match certificate.condition("Issuing")? {
-        Some(issuing) if issuing.is_true() => {}
-        Some(issuing) if issuing.reason == "Failed" => finding = finding.grace(FAILED_GRACE_SECONDS),
-        _ => finding = finding.grace(IDLE_GRACE_SECONDS),
-    }
-    if attempts > 0 {
+    let has_failed = certificate.condition("Issuing")?.is_some_and(|issuing| !issuing.is_true() && issuing.reason == "Failed");
+    if has_failed || attempts > 0 {
         finding = finding.grace(FAILED_GRACE_SECONDS);
     }
     if let Some(cause) = cause {

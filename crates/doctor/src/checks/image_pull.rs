@@ -199,9 +199,15 @@ fn image_of<'a>(subject: &Subject<'a>, container: &Container<'a>) -> Result<Stri
     Ok(field::text(container.status, "/image")?.unwrap_or("an image that is not named").to_owned())
 }
 
+/// Whether a message tells of a back-off, whichever words the kubelet has for it.
+fn is_back_off(message: &str) -> bool {
+    let start = message.trim_start().get(..8).unwrap_or_default();
+    ["back-off", "back off"].iter().any(|word| start.eq_ignore_ascii_case(word))
+}
+
 /// What the registry or the runtime said last, and the change that showed it.
 fn last_failure(subject: &Subject<'_>, container: &str, message: &str) -> (String, Option<Seq>) {
-    if !message.is_empty() && !message.starts_with("Back-off pulling image") {
+    if !message.is_empty() && !is_back_off(message) {
         return (message.to_owned(), None);
     }
     let uid = &subject.object.id.uid;

@@ -106,7 +106,7 @@ fn error(subject: &Subject<'_>, server: &Observed) -> Result<Finding, Undecided>
             "read the message: the operator could not write the object that it names (rights, quota, a webhook, a field that cannot change)"
         }
     };
-    let since = stuck_since(server, &mcp_parts::enabled(server)?)?;
+    let since = stuck_since(subject, server, &mcp_parts::enabled(server)?, "phase")?;
     let finding = subject.finding("MCPServerError", format!("the operator failed{}", said(message)), since);
     Ok(finding.severity(Severity::Critical).class(class).remedy(remedy).grace(ERROR_GRACE_SECONDS))
 }
@@ -128,7 +128,7 @@ fn not_ready(subject: &Subject<'_>, server: &Observed, phase: &str) -> Verdict {
         |cause| format!("; {}", cause.text),
     );
     let text = format!("not ready: {}{why}", names.join(", "));
-    let since = stuck_since(server, &missing)?;
+    let since = stuck_since(subject, server, &missing, "notReady")?;
     let reason = if phase == "Pending" { "MCPServerPending" } else { "MCPServerPartiallyReady" };
     let finding = with_cause(subject.finding(reason, text, since), cause);
     Ok(match phase {
@@ -144,8 +144,9 @@ fn with_cause(finding: Finding, cause: Option<Cause>) -> Finding {
     }
 }
 
-/// The earliest moment from which one of these parts has not been ready; the first sight of the server, where no condition says it.
-fn stuck_since(server: &Observed, parts: &[Part]) -> Result<Timestamp, Undecided> {
+/// The earliest moment from which one of these parts has not been ready. Where no condition says it, since what is followed under this name
+/// was seen to change, for a server may have been ready for long before; else since the server is there.
+fn stuck_since(subject: &Subject<'_>, server: &Observed, parts: &[Part], followed: &str) -> Result<Timestamp, Undecided> {
     let mut since: Option<Timestamp> = None;
     for part in parts {
         let Some(condition) = server.condition(part.condition())?.filter(|condition| !condition.is_true()) else { continue };
@@ -153,6 +154,8 @@ fn stuck_since(server: &Observed, parts: &[Part]) -> Result<Timestamp, Undecided
             since = Some(since.map_or(moment, |known| known.min(moment)));
         }
     }
-    let fallback = server.created_at().unwrap_or(server.first_seen);
+    let changed = subject.view.trail(&server.id.uid).and_then(|trail| trail.fact(followed)).filter(|fact| fact.is_exact);
+    let made = server.created_at().unwrap_or(server.first_seen);
+    let fallback = changed.map_or(made, |fact| made.max(fact.since));
     Ok(since.unwrap_or(fallback).min(server.recorded_at))
 }

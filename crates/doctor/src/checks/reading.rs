@@ -228,16 +228,32 @@ pub(super) fn node_of(pod: &Observed) -> Read<Option<&str>> {
     pod.text("/spec/nodeName")
 }
 
-/// Whether none of the replicas of the workload that owns a pod is ready; a pod without a workload stands for itself.
+/// Kinds that count how many of their pods are ready.
+const WORKLOADS: [KindRef; 4] = [KindRef::DEPLOYMENT, KindRef::STATEFUL_SET, KindRef::REPLICA_SET, KindRef::DAEMON_SET];
+
+/// Whether none of the replicas of the workload that owns a pod is ready; a pod without an owner stands for itself. What owns the workload,
+/// such as a resource of an operator, counts no replicas and is passed over.
 pub(super) fn is_owner_down(subject: &Subject<'_>) -> bool {
-    let owner = subject.view.top_owner(&subject.object.id);
-    if owner == subject.object.id {
+    let (view, pod) = (subject.view, subject.object);
+    let top = view.top_owner(&pod.id);
+    if top == pod.id {
         return true;
     }
-    let Some(owner) = subject.view.get(&owner) else { return false };
-    let ready = if owner.is_a(KindRef::DAEMON_SET) { "/status/numberReady" } else { "/status/readyReplicas" };
-    let counts = [KindRef::DEPLOYMENT, KindRef::STATEFUL_SET, KindRef::REPLICA_SET, KindRef::DAEMON_SET];
-    counts.iter().any(|kind| owner.is_a(*kind)) && owner.int(ready).ok().flatten().unwrap_or(0) == 0
+    // Of a workload that is named and not known, a replica set below it is only a part.
+    let is_workload = WORKLOADS.iter().any(|kind| kind.group == top.group.as_str() && kind.kind == top.kind.as_str());
+    if is_workload && view.get(&top).is_none() {
+        return false;
+    }
+    let Some(workload) = view.controllers(pod).filter(|owner| WORKLOADS.iter().any(|kind| owner.is_a(*kind))).last() else { return false };
+    let lacks_ready = |workload: &Observed| {
+        let ready = if workload.is_a(KindRef::DAEMON_SET) { "/status/numberReady" } else { "/status/readyReplicas" };
+        workload.int(ready).ok().flatten().unwrap_or(0) == 0
+    };
+    let above = workload.controller().filter(|_| workload.is_a(KindRef::REPLICA_SET));
+    // Others than Deployments roll out by replica sets too: the pods of the former version may be ready.
+    let is_sibling_ready =
+        above.is_some_and(|owner| view.children(&owner.uid).any(|other| other.is_a(KindRef::REPLICA_SET) && !lacks_ready(other)));
+    lacks_ready(workload) && !is_sibling_ready
 }
 
 /// Since when a pod is bound to its node; where that is not told, since it was made.

@@ -309,6 +309,18 @@ impl Snapshot {
         self.trails.get(uid)
     }
 
+    /// The object that controls this one, where it is known. The node of a static pod is not what that is a part of.
+    fn controller_of(&self, object: &Observed) -> Option<&Arc<Observed>> {
+        let owner = object.controller_reference().filter(|owner| owner.kind() != "Node")?;
+        // A uid that two clusters share is known of one of them.
+        self.by_uid.get(owner.uid()).or_else(|| self.objects.get(&owner.to_owned().as_object(&object.id)))
+    }
+
+    /// The controllers of an object that are known, from its own upwards.
+    pub fn controllers<'a>(&'a self, object: &Observed) -> impl Iterator<Item = &'a Arc<Observed>> {
+        std::iter::successors(self.controller_of(object), |here| self.controller_of(here)).take(OWNERS_LIMIT)
+    }
+
     /// The owner at the top of the chain of controllers, which is the object itself where it has none. An owner that is not known is named
     /// as the reference names it, and ends the climb.
     pub fn top_owner(&self, id: &ObjectId) -> ObjectId {

@@ -233,6 +233,8 @@ fn followed(observed: &Observed) -> &'static [Followed] {
             let addresses = body.pointer("/status/loadBalancer/ingress").and_then(Node::as_array);
             Some(addresses.is_some_and(|list| !list.is_empty()).to_string())
         })],
+        // Servers of an operator that writes flags only do not say since when they are so. An error comes and goes while one is not ready.
+        ("mcpruntime.org", "MCPServer") => &[PHASE, ("notReady", |body| Some((string(body, "/status/phase")? != "Ready").to_string()))],
         ("argoproj.io", "Application") => &[("sync", |body| string(body, "/status/sync/status"))],
         ("discovery.k8s.io", "EndpointSlice") => &[("ready", |body| {
             let is_ready = |endpoint: Node<'_>| endpoint.pointer("/conditions/ready").and_then(Node::as_bool).unwrap_or(true);
