@@ -91,8 +91,7 @@ fn ended_well(last: Option<&Terminated<'_>>) -> bool {
 }
 
 /// Whether, without having seen the restarts, the object shows a loop: it ended badly of late, after a run shorter than the window, and not
-/// for the first time. One long run that ends, as when a leader loses its lease, is no loop. A run whose beginning is not told counts as a
-/// short one, for a container that never came to run has none, unless it was seen to last.
+/// for the first time. One long run that ends, as when a leader loses its lease, is no loop.
 fn is_quick_death(
     subject: &Subject<'_>,
     container: &Container<'_>,
@@ -102,23 +101,26 @@ fn is_quick_death(
 ) -> Result<bool, Undecided> {
     let Some(last) = last.filter(|last| !ended_well(Some(last)) && restarts >= subject.threshold("restarts")) else { return Ok(false) };
     let Some(finished) = last.finished_at else { return Ok(false) };
-    if subject.now.duration_since(finished) >= window || container.role == Role::Init {
+    if subject.now.duration_since(finished) >= window {
         return Ok(false);
     }
     match last.started_at {
-        Some(started) => Ok(finished.duration_since(started) < window),
-        None => Ok(!was_seen_to_last(subject, container, finished.checked_sub(window).unwrap_or(Timestamp::MIN))?),
+        Some(started) => Ok(finished.duration_since(started) < window && container.role != Role::Init),
+        None => {
+            let from = subject.now.checked_sub(window).unwrap_or(Timestamp::MIN);
+            let is_recorded = subject.view.past_start().is_some_and(|start| start <= from);
+            match is_recorded
+                || subject.object.created_at().is_some_and(|created| subject.view.past_start().is_some_and(|start| start <= created))
+            {
+                true => Ok(false),
+                false => Err(Undecided::Unknown(format!(
+                    "container `{}` ended of late, and how often in {}s is not recorded",
+                    container.name,
+                    window.as_secs()
+                ))),
+            }
+        }
     }
-}
-
-/// Whether the run that ended last was seen to have gone on since a moment: the container was known by then, and did not restart until that
-/// run had ended.
-fn was_seen_to_last(subject: &Subject<'_>, container: &Container<'_>, from: Timestamp) -> Result<bool, Undecided> {
-    let trail = subject.view.trail(&subject.object.id.uid);
-    let counted: i64 = trail.into_iter().flat_map(|trail| trail.restarts_since(container.name, from)).map(|restart| restart.steps).sum();
-    // The restart after that run counts as well, where there was one already.
-    let after = i64::from(container.terminated(reading::End::Present)?.is_none());
-    Ok(subject.object.first_seen <= from && counted <= after)
 }
 
 fn words(last: &Terminated<'_>) -> String {
