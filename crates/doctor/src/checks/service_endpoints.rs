@@ -230,7 +230,10 @@ fn nobody_selected(subject: &Subject<'_>, selector: &Selector, found: &Endpoints
         }
         let text = format!("{} should have {wanted} pods, and there is none", joins::called(workload));
         let remedy = "see why the workload does not make its pods: its own conditions and events say it";
-        let mut finding = tell(subject, found, "NoPods", text, None).remedy(remedy).consequence().shown_by([workload.seq]);
+        // Nobody missed its pods while it was not there, or slept.
+        let wished = workload.created_at().max(joins::began_at_of(subject, workload, "awake"));
+        let since = found.empty_since.map(|empty| wished.map_or(empty, |wished| empty.max(wished.min(workload.recorded_at))));
+        let mut finding = tell(subject, found, "NoPods", text, since).remedy(remedy).consequence().shown_by([workload.seq]);
         finding.owner = subject.view.top_owner(&workload.id);
         return Ok(vec![finding]);
     }
