@@ -3,7 +3,7 @@
 //! Pure. The truth is in the EndpointSlices; pods and workloads of the namespace only explain it. A workload that was scaled to zero, or
 //! whose pods have done their work, is no fault.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proreus_observe::document::Fields;
 use proreus_observe::field;
 use proreus_observe::{KindRef, Observed, Selector};
@@ -41,6 +41,8 @@ pub(super) const CHECK: Check = Check {
 
 /// Grace while pods start for the first time: slow starts are no outage.
 const STARTING_GRACE_SECONDS: i64 = 300;
+/// A pod this much older than the loss of the last endpoint is no replacement of the one that was lost: it was there before.
+const REPLACING: SignedDuration = SignedDuration::from_secs(5);
 /// Pods named in one message.
 const PODS_NAMED_LIMIT: usize = 3;
 
@@ -141,8 +143,12 @@ fn pods_not_ready(subject: &Subject<'_>, found: &Endpoints, pods: &[&Observed]) 
     for pod in pods {
         let moment = pod.condition("Ready")?.and_then(|ready| ready.since).or_else(|| pod.created_at());
         since = since.max(moment.map(|moment| moment.min(pod.recorded_at)));
-        is_starting &= starts_quietly(pod)?;
+        // Who lost its last endpoint when this pod was already there does not start.
+        let was_served = found.lost_at.zip(pod.created_at()).is_some_and(|(lost, made)| lost.duration_since(made) > REPLACING);
+        is_starting &= !was_served && starts_quietly(pod)?;
     }
+    // What pods were while their nodes were away says nothing of them; nothing is excused where one of them has not this excuse.
+    since = since.max(pods.iter().map(|pod| joins::node_back_at(subject, pod)).min().flatten());
     let names: Vec<&str> = pods.iter().take(PODS_NAMED_LIMIT).map(|pod| pod.name()).collect();
     let more = if pods.len() > names.len() { ", …" } else { "" };
     let text = format!("none of the {} pods it selects is ready ({}{more})", pods.len(), names.join(", "));
