@@ -8,6 +8,7 @@ use proreus_observe::document::Fields;
 use proreus_observe::field;
 use proreus_observe::{KindRef, Observed, Selector};
 
+use super::deployment_unavailable::{starting_grace_seconds, starts};
 use super::endpoints::{self, Endpoints};
 use super::joins::{self, skipped, unknown};
 use super::kinds;
@@ -153,7 +154,11 @@ fn pods_not_ready(subject: &Subject<'_>, found: &Endpoints, pods: &[&Observed]) 
     let more = if pods.len() > names.len() { ", …" } else { "" };
     let text = format!("none of the {} pods it selects is ready ({}{more})", pods.len(), names.join(", "));
     let remedy = "the pods' own findings say why they are not ready: mend them first, the service follows by itself";
-    let grace = if is_starting { STARTING_GRACE_SECONDS } else { CHECK.grace_seconds };
+    let grace = match (is_starting, owner_starts(subject, pods)) {
+        (true, true) => starting_grace_seconds(pods.iter().copied())?,
+        (true, false) => STARTING_GRACE_SECONDS,
+        (false, _) => CHECK.grace_seconds,
+    };
     let mut finding = tell(subject, found, "PodsNotReady", text, since).remedy(remedy).grace(grace).consequence();
     // Where all of them belong to one workload, its trouble is this trouble.
     let owners: Vec<_> = pods.iter().map(|pod| subject.view.top_owner(&pod.id)).collect();
@@ -163,6 +168,18 @@ fn pods_not_ready(subject: &Subject<'_>, found: &Endpoints, pods: &[&Observed]) 
         finding.owner = first.clone();
     }
     Ok(vec![finding.shown_by(pods.iter().map(|pod| pod.seq))])
+}
+
+/// Whether all the pods belong to deployments that start, for the first time or after sleep.
+fn owner_starts(subject: &Subject<'_>, pods: &[&Observed]) -> bool {
+    let owner_of = |object: &Observed| subject.view.by_uid(&object.controller()?.uid).map(AsRef::as_ref);
+    for pod in pods {
+        let deployment: Option<&Observed> = owner_of(pod).and_then(owner_of).filter(|owner| owner.is_a(KindRef::DEPLOYMENT));
+        if !deployment.is_some_and(|deployment| starts(subject, deployment).unwrap_or(false)) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Whether a pod has not been ready yet and nothing went wrong so far.
