@@ -44,6 +44,8 @@ pub(super) const CHECK: Check = Check {
 const STARTING_GRACE_SECONDS: i64 = 300;
 /// A pod this much older than the loss of the last endpoint is no replacement of the one that was lost: it was there before.
 const REPLACING: SignedDuration = SignedDuration::from_secs(5);
+/// Within this time of its making or its waking a workload makes its first pods.
+const FIRST_PODS: SignedDuration = SignedDuration::from_secs(30);
 /// Pods named in one message.
 const PODS_NAMED_LIMIT: usize = 3;
 
@@ -156,8 +158,8 @@ fn pods_not_ready(subject: &Subject<'_>, found: &Endpoints, pods: &[&Observed]) 
     let remedy = "the pods' own findings say why they are not ready: mend them first, the service follows by itself";
     let grace = match (is_starting, owner_starts(subject, pods)) {
         (true, true) => starting_grace_seconds(pods.iter().copied())?,
-        (true, false) => STARTING_GRACE_SECONDS,
-        (false, _) => CHECK.grace_seconds,
+        (true, false) if says_it_starts(pods)? => STARTING_GRACE_SECONDS,
+        _ => CHECK.grace_seconds,
     };
     let mut finding = tell(subject, found, "PodsNotReady", text, since).remedy(remedy).grace(grace).consequence();
     // Where all of them belong to one workload, its trouble is this trouble.
@@ -170,12 +172,36 @@ fn pods_not_ready(subject: &Subject<'_>, found: &Endpoints, pods: &[&Observed]) 
     Ok(vec![finding.shown_by(pods.iter().map(|pod| pod.seq))])
 }
 
-/// Whether all the pods belong to deployments that start, for the first time or after sleep.
+/// Whether every pod itself says that it is being started: it is still being made, or a startup probe has not passed.
+fn says_it_starts(pods: &[&Observed]) -> Result<bool, Undecided> {
+    for pod in pods {
+        let mut starts = pod.text("/status/phase")? == Some("Pending");
+        for container in reading::containers(pod)? {
+            let is_made = matches!(container.waiting()?, Some(("ContainerCreating" | "PodInitializing", _)));
+            starts |= is_made || field::flag(container.status, "/started")? == Some(false);
+        }
+        if !starts {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether all the pods belong to workloads that start, for the first time or after sleep.
 fn owner_starts(subject: &Subject<'_>, pods: &[&Observed]) -> bool {
     let owner_of = |object: &Observed| subject.view.by_uid(&object.controller()?.uid).map(AsRef::as_ref);
     for pod in pods {
-        let deployment: Option<&Observed> = owner_of(pod).and_then(owner_of).filter(|owner| owner.is_a(KindRef::DEPLOYMENT));
-        if !deployment.is_some_and(|deployment| starts(subject, deployment).unwrap_or(false)) {
+        let Some(owner) = owner_of(pod) else { return false };
+        let deployment: Option<&Observed> = owner_of(owner).filter(|owner| owner.is_a(KindRef::DEPLOYMENT));
+        let is_start = match deployment {
+            Some(deployment) => starts(subject, deployment).unwrap_or(false),
+            // Others say nothing of that: their first pods come when they are made, or wake.
+            None => {
+                let began = owner.created_at().max(joins::began_at_of(subject, owner, "awake"));
+                pod.created_at().zip(began).is_some_and(|(made, began)| made.duration_since(began) <= FIRST_PODS)
+            }
+        };
+        if !is_start {
             return false;
         }
     }
