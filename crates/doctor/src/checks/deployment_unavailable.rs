@@ -3,9 +3,10 @@
 //! Pure.
 
 use jiff::{SignedDuration, Timestamp};
-use proreus_observe::KindRef;
+use proreus_observe::{KindRef, Observed};
 
 use super::joins;
+use super::pod_not_ready::first_start_allowance;
 use super::reading::{self, said};
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
 
@@ -49,9 +50,9 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     if is_paused && count > 0 {
         return Err(Undecided::Skipped("its rollout is paused on purpose".to_owned()));
     }
-    let starts = is_first_rollout(subject)? || is_woken(subject, available.since);
+    let starts = starts(subject, deployment)?;
     let (severity, grace) = match count {
-        0 if starts => (Severity::Critical, CHECK.grace_seconds),
+        0 if starts => (Severity::Critical, starting_grace_seconds(waiting_pods(subject))?),
         0 => (Severity::Critical, DOWN_GRACE_SECONDS),
         _ => (Severity::Warning, CHECK.grace_seconds),
     };
@@ -60,23 +61,41 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     Ok(vec![subject.finding("DeploymentUnavailable", text, since).severity(severity).grace(grace).consequence()])
 }
 
+/// Whether a deployment starts: for the first time, or woken from zero replicas. One that was available and goes down does not.
+pub(super) fn starts(subject: &Subject<'_>, deployment: &Observed) -> Result<bool, Undecided> {
+    Ok(is_first_rollout(deployment)? || is_woken(subject, deployment)?)
+}
+
+/// The grace of what starts: that of slow starts, or what the startup probes of its pods allow where that is longer.
+pub(super) fn starting_grace_seconds<'a>(pods: impl Iterator<Item = &'a Observed>) -> Result<i64, Undecided> {
+    let mut grace = CHECK.grace_seconds;
+    for pod in pods {
+        grace = grace.max(first_start_allowance(pod)?.as_secs());
+    }
+    Ok(grace)
+}
+
 /// Whether the deployment became unavailable because it was woken from zero replicas: a start like its first one.
-fn is_woken(subject: &Subject<'_>, unavailable: Option<Timestamp>) -> bool {
-    let woken = joins::began_at(subject, "awake").filter(|woken| !reading::is_so_from_birth(subject.object, *woken));
-    woken.zip(unavailable).is_some_and(|(woken, unavailable)| woken.duration_since(unavailable).abs() <= WAKING)
+fn is_woken(subject: &Subject<'_>, deployment: &Observed) -> Result<bool, Undecided> {
+    let unavailable = deployment.condition("Available")?.and_then(|available| available.since);
+    let woken = joins::began_at_of(subject, deployment, "awake").filter(|woken| !reading::is_so_from_birth(deployment, *woken));
+    Ok(woken.zip(unavailable).is_some_and(|(woken, unavailable)| woken.duration_since(unavailable).abs() <= WAKING))
+}
+
+/// Its pods that are not ready and should be.
+fn waiting_pods<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Observed> {
+    let view = subject.view;
+    let pods = view.children(&subject.object.id.uid).flat_map(|set| view.children(&set.id.uid)).map(AsRef::as_ref);
+    pods.filter(|pod: &&Observed| pod.is_a(KindRef::POD) && !joins::has_ended(pod) && !joins::is_ready(pod))
 }
 
 /// When the nodes of its pods that are not ready came back, the first of them; nothing where a pod has not this excuse.
 fn nodes_back_at(subject: &Subject<'_>) -> Option<Timestamp> {
-    let view = subject.view;
-    let pods = view.children(&subject.object.id.uid).flat_map(|set| view.children(&set.id.uid));
-    let waiting = pods.filter(|pod| pod.is_a(KindRef::POD) && !joins::has_ended(pod) && !joins::is_ready(pod));
-    waiting.map(|pod| joins::node_back_at(subject, pod)).min().flatten()
+    waiting_pods(subject).map(|pod| joins::node_back_at(subject, pod)).min().flatten()
 }
 
 /// Whether the deployment is being rolled out and was never available: a slow start looks the same at first.
-fn is_first_rollout(subject: &Subject<'_>) -> Result<bool, Undecided> {
-    let deployment = subject.object;
+fn is_first_rollout(deployment: &Observed) -> Result<bool, Undecided> {
     let is_rolling = deployment
         .condition("Progressing")?
         .is_some_and(|progressing| progressing.is_true() && progressing.reason != "NewReplicaSetAvailable");

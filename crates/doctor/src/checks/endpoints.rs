@@ -28,6 +28,8 @@ pub(super) struct Endpoints {
     pub(super) is_published: bool,
     /// Since when none has been ready, where none is.
     pub(super) empty_since: Option<Timestamp>,
+    /// When the last ready one was seen to go, where none is ready.
+    pub(super) lost_at: Option<Timestamp>,
     /// The changes that show it.
     pub(super) seqs: Vec<Seq>,
 }
@@ -75,6 +77,10 @@ impl Endpoints {
             self.add_ports(slice)?;
         }
         let fact = subject.view.trail(&slice.id.uid).and_then(|trail| trail.fact("ready")).filter(|fact| fact.value == "false");
+        // A slice that was seen from its first second on may have been born without ready endpoints: then it lost none.
+        let was_ready = |since: Timestamp| slice.created_at().is_some_and(|made| since.duration_since(made).as_secs() > 1);
+        let lost_at = fact.filter(|fact| fact.is_exact && was_ready(fact.since)).map(|fact| fact.since);
+        self.lost_at = self.lost_at.max(lost_at);
         let since = fact.map_or(slice.recorded_at, |fact| fact.since);
         self.empty_since = self.empty_since.max(Some(since));
         Ok(())

@@ -130,7 +130,12 @@ pub(super) fn true_since(subject: &Subject<'_>, name: &str) -> Timestamp {
 
 /// When a claim that is followed became true, where that was seen and it still is.
 pub(super) fn began_at(subject: &Subject<'_>, name: &str) -> Option<Timestamp> {
-    let fact = subject.view.trail(&subject.object.id.uid)?.fact(name)?;
+    began_at_of(subject, subject.object, name)
+}
+
+/// The same of another object than the one that is looked at.
+pub(super) fn began_at_of(subject: &Subject<'_>, object: &Observed, name: &str) -> Option<Timestamp> {
+    let fact = subject.view.trail(&object.id.uid)?.fact(name)?;
     (fact.value == "true" && fact.is_exact).then_some(fact.since)
 }
 

@@ -4,8 +4,8 @@
 //! allows. The `Ready` condition is false since the pod was made, so the grace runs from the start of what is not ready.
 
 use jiff::{SignedDuration, Timestamp};
-use proreus_observe::KindRef;
 use proreus_observe::field::{self, Condition};
+use proreus_observe::{KindRef, Observed};
 
 use super::reading::{self, Container, End, Role, is_told_elsewhere, last_warning, said, waiting_since};
 use crate::check::{Check, Severity, Subject, Undecided, Verdict};
@@ -120,7 +120,7 @@ fn unready<'a>(subject: &Subject<'a>, ready: &Condition<'_>) -> Result<Unready<'
         unready.began = unready.began.max(began);
         // Nothing probes a container that waits.
         if waiting.is_none() && field::flag(container.status, "/started")? == Some(false) {
-            unready.allowance = unready.allowance.max(startup_allowance(subject, container)?);
+            unready.allowance = unready.allowance.max(startup_allowance(subject.object, container)?);
         }
     }
     Ok(unready)
@@ -157,14 +157,27 @@ fn node_ready_since(subject: &Subject<'_>) -> Result<Option<Timestamp>, Undecide
 }
 
 /// How long the startup probe of a container lets it start.
-fn startup_allowance(subject: &Subject<'_>, container: &Container<'_>) -> Result<SignedDuration, Undecided> {
-    let Some(entry) = container.specification(subject.object)? else { return Ok(SignedDuration::ZERO) };
+fn startup_allowance(pod: &Observed, container: &Container<'_>) -> Result<SignedDuration, Undecided> {
+    let Some(entry) = container.specification(pod)? else { return Ok(SignedDuration::ZERO) };
     if field::map(entry, "/startupProbe")?.is_none() {
         return Ok(SignedDuration::ZERO);
     }
     let number = |key: &str, default: i64| Ok::<_, Undecided>(field::int(entry, &format!("/startupProbe/{key}"))?.unwrap_or(default));
     let probing = number("periodSeconds", 10)?.saturating_mul(number("failureThreshold", 3)?);
     Ok(SignedDuration::from_secs(probing.saturating_add(number("initialDelaySeconds", 0)?)))
+}
+
+/// How long the startup probes of a pod that starts let it start: nothing where it waits for a trouble, or was restarted too often.
+pub(super) fn first_start_allowance(pod: &Observed) -> Result<SignedDuration, Undecided> {
+    let mut longest = SignedDuration::ZERO;
+    for container in reading::containers(pod)? {
+        if container.waiting()?.is_some_and(|(reason, _)| is_told_elsewhere(reason)) || container.restarts()? > RESTARTS_FORGIVEN {
+            return Ok(SignedDuration::ZERO);
+        }
+        let is_probed = !matches!(container.role, Role::Init | Role::Ephemeral) && field::flag(container.status, "/started")? != Some(true);
+        longest = longest.max(if is_probed { startup_allowance(pod, &container)? } else { SignedDuration::ZERO });
+    }
+    Ok(longest)
 }
 
 fn closed_gates<'a>(subject: &Subject<'a>) -> Result<Vec<&'a str>, Undecided> {

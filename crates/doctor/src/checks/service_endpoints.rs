@@ -3,11 +3,12 @@
 //! Pure. The truth is in the EndpointSlices; pods and workloads of the namespace only explain it. A workload that was scaled to zero, or
 //! whose pods have done their work, is no fault.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proreus_observe::document::Fields;
 use proreus_observe::field;
 use proreus_observe::{KindRef, Observed, Selector};
 
+use super::deployment_unavailable::{starting_grace_seconds, starts};
 use super::endpoints::{self, Endpoints};
 use super::joins::{self, skipped, unknown};
 use super::kinds;
@@ -41,6 +42,10 @@ pub(super) const CHECK: Check = Check {
 
 /// Grace while pods start for the first time: slow starts are no outage.
 const STARTING_GRACE_SECONDS: i64 = 300;
+/// A pod this much older than the loss of the last endpoint is no replacement of the one that was lost: it was there before.
+const REPLACING: SignedDuration = SignedDuration::from_secs(5);
+/// Within this time of its making or its waking a workload makes its first pods.
+const FIRST_PODS: SignedDuration = SignedDuration::from_secs(30);
 /// Pods named in one message.
 const PODS_NAMED_LIMIT: usize = 3;
 
@@ -141,13 +146,21 @@ fn pods_not_ready(subject: &Subject<'_>, found: &Endpoints, pods: &[&Observed]) 
     for pod in pods {
         let moment = pod.condition("Ready")?.and_then(|ready| ready.since).or_else(|| pod.created_at());
         since = since.max(moment.map(|moment| moment.min(pod.recorded_at)));
-        is_starting &= starts_quietly(pod)?;
+        // Who lost its last endpoint when this pod was already there does not start.
+        let was_served = found.lost_at.zip(pod.created_at()).is_some_and(|(lost, made)| lost.duration_since(made) > REPLACING);
+        is_starting &= !was_served && starts_quietly(pod)?;
     }
+    // What pods were while their nodes were away says nothing of them; nothing is excused where one of them has not this excuse.
+    since = since.max(pods.iter().map(|pod| joins::node_back_at(subject, pod)).min().flatten());
     let names: Vec<&str> = pods.iter().take(PODS_NAMED_LIMIT).map(|pod| pod.name()).collect();
     let more = if pods.len() > names.len() { ", …" } else { "" };
     let text = format!("none of the {} pods it selects is ready ({}{more})", pods.len(), names.join(", "));
     let remedy = "the pods' own findings say why they are not ready: mend them first, the service follows by itself";
-    let grace = if is_starting { STARTING_GRACE_SECONDS } else { CHECK.grace_seconds };
+    let grace = match (is_starting, owner_starts(subject, pods)) {
+        (true, true) => starting_grace_seconds(pods.iter().copied())?,
+        (true, false) if says_it_starts(pods)? => STARTING_GRACE_SECONDS,
+        _ => CHECK.grace_seconds,
+    };
     let mut finding = tell(subject, found, "PodsNotReady", text, since).remedy(remedy).grace(grace).consequence();
     // Where all of them belong to one workload, its trouble is this trouble.
     let owners: Vec<_> = pods.iter().map(|pod| subject.view.top_owner(&pod.id)).collect();
@@ -157,6 +170,42 @@ fn pods_not_ready(subject: &Subject<'_>, found: &Endpoints, pods: &[&Observed]) 
         finding.owner = first.clone();
     }
     Ok(vec![finding.shown_by(pods.iter().map(|pod| pod.seq))])
+}
+
+/// Whether every pod itself says that it is being started: it is still being made, or a startup probe has not passed.
+fn says_it_starts(pods: &[&Observed]) -> Result<bool, Undecided> {
+    for pod in pods {
+        let mut starts = pod.text("/status/phase")? == Some("Pending");
+        for container in reading::containers(pod)? {
+            let is_made = matches!(container.waiting()?, Some(("ContainerCreating" | "PodInitializing", _)));
+            starts |= is_made || field::flag(container.status, "/started")? == Some(false);
+        }
+        if !starts {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether all the pods belong to workloads that start, for the first time or after sleep.
+fn owner_starts(subject: &Subject<'_>, pods: &[&Observed]) -> bool {
+    let owner_of = |object: &Observed| subject.view.by_uid(&object.controller()?.uid).map(AsRef::as_ref);
+    for pod in pods {
+        let Some(owner) = owner_of(pod) else { return false };
+        let deployment: Option<&Observed> = owner_of(owner).filter(|owner| owner.is_a(KindRef::DEPLOYMENT));
+        let is_start = match deployment {
+            Some(deployment) => starts(subject, deployment).unwrap_or(false),
+            // Others say nothing of that: their first pods come when they are made, or wake.
+            None => {
+                let began = owner.created_at().max(joins::began_at_of(subject, owner, "awake"));
+                pod.created_at().zip(began).is_some_and(|(made, began)| made.duration_since(began) <= FIRST_PODS)
+            }
+        };
+        if !is_start {
+            return false;
+        }
+    }
+    true
 }
 
 /// Whether a pod has not been ready yet and nothing went wrong so far.
@@ -230,7 +279,10 @@ fn nobody_selected(subject: &Subject<'_>, selector: &Selector, found: &Endpoints
         }
         let text = format!("{} should have {wanted} pods, and there is none", joins::called(workload));
         let remedy = "see why the workload does not make its pods: its own conditions and events say it";
-        let mut finding = tell(subject, found, "NoPods", text, None).remedy(remedy).consequence().shown_by([workload.seq]);
+        // Nobody missed its pods while it was not there, or slept.
+        let wished = workload.created_at().max(joins::began_at_of(subject, workload, "awake"));
+        let since = found.empty_since.map(|empty| wished.map_or(empty, |wished| empty.max(wished.min(workload.recorded_at))));
+        let mut finding = tell(subject, found, "NoPods", text, since).remedy(remedy).consequence().shown_by([workload.seq]);
         finding.owner = subject.view.top_owner(&workload.id);
         return Ok(vec![finding]);
     }

@@ -176,6 +176,8 @@ const SHORTFALL: Followed = ("shortfall", shortfall);
 const GENERATION: Followed = ("generation", |body| number(body, "/metadata/generation"));
 const UPDATED_REPLICAS: Followed = ("updatedReplicas", |body| number(body, "/status/updatedReplicas"));
 const PHASE: Followed = ("phase", |body| string(body, "/status/phase"));
+/// Whether it is to have pods: a service over a workload that slept has waited for pods only since it woke.
+const AWAKE: Followed = ("awake", |body| Some((number(body, "/spec/replicas")? != "0").to_string()));
 
 /// What is followed of a kind, beside the restarts of pods.
 fn followed(observed: &Observed) -> &'static [Followed] {
@@ -183,6 +185,7 @@ fn followed(observed: &Observed) -> &'static [Followed] {
         ("apps", "StatefulSet") => &[
             SHORTFALL,
             GENERATION,
+            AWAKE,
             ("readyReplicas", |body| number(body, "/status/readyReplicas")),
             UPDATED_REPLICAS,
             ("updateRevision", |body| string(body, "/status/updateRevision")),
@@ -193,10 +196,8 @@ fn followed(observed: &Observed) -> &'static [Followed] {
             ("numberMisscheduled", |body| number(body, "/status/numberMisscheduled")),
             ("updatedNumberScheduled", |body| number(body, "/status/updatedNumberScheduled")),
         ],
-        ("apps", "Deployment") => {
-            &[SHORTFALL, GENERATION, UPDATED_REPLICAS, ("awake", |body| Some((number(body, "/spec/replicas")? != "0").to_string()))]
-        }
-        ("apps", "ReplicaSet") => &[SHORTFALL, GENERATION],
+        ("apps", "Deployment") => &[SHORTFALL, GENERATION, UPDATED_REPLICAS, AWAKE],
+        ("apps", "ReplicaSet") => &[SHORTFALL, GENERATION, AWAKE],
         ("batch", "CronJob") => &[
             ("suspend", |body| Some(field::flag(body, "/spec/suspend").ok()?.unwrap_or(false).to_string())),
             ("schedule", |body| {
