@@ -88,9 +88,14 @@ impl IncidentKey {
         self.reason == DIGEST
     }
 
+    /// Whether its owner is a node or a registry; other groups have kinds of these names.
+    pub(super) fn is_of_place(&self, kind: &str) -> bool {
+        self.owner.group.is_empty() && self.owner.kind.as_str() == kind
+    }
+
     /// Whether others than its own findings may belong to it.
     pub(super) fn is_group(&self) -> bool {
-        matches!(self.owner.kind.as_str(), "Node" | "Registry")
+        self.is_of_place("Node") || self.is_of_place("Registry")
     }
 
     /// Follows from the key and the moment, so that a replay gives the same.
@@ -126,7 +131,7 @@ impl Target {
 
 /// Whether a finding is a trouble of a node that explains the troubles of its pods.
 pub(super) fn is_of_node(finding: &Finding) -> bool {
-    finding.object.kind.as_str() == "Node" && finding.severity == Severity::Critical
+    finding.object.group.is_empty() && finding.object.kind.as_str() == "Node" && finding.severity == Severity::Critical
 }
 
 /// The registry that a finding blames.

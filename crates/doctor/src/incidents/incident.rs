@@ -144,7 +144,11 @@ impl Incident {
             }
         }
         if self.findings.contains_key(key) || self.findings.len() < FINDINGS_LIMIT {
-            self.findings.insert(key.clone(), finding.clone());
+            let is_fresh = self.findings.insert(key.clone(), finding.clone()).is_none();
+            if is_fresh && !is_new {
+                // Room came for one that was only counted.
+                self.uncounted = self.uncounted.saturating_sub(1);
+            }
         } else if is_new {
             self.uncounted += 1;
         }

@@ -146,7 +146,7 @@ impl Lifecycle {
     /// Takes in what a check says of an object; `None` when the object is gone.
     pub(super) fn hear(&mut self, check: &'static str, object: &ObjectId, judgement: Option<Judgement>, now: Timestamp) {
         let findings = match judgement {
-            Some(Judgement::Undecided(_)) => return self.suspend(check, object),
+            Some(Judgement::Undecided(_)) => return self.suspend(check, object, now),
             Some(Judgement::Found(findings)) => findings,
             Some(Judgement::Healthy | Judgement::Off) | None => Vec::new(),
         };
@@ -192,10 +192,17 @@ impl Lifecycle {
     }
 
     /// Nobody can tell any more: a hold-down that ran must begin anew.
-    fn suspend(&mut self, check: &'static str, object: &ObjectId) {
+    fn suspend(&mut self, check: &'static str, object: &ObjectId, now: Timestamp) {
         for key in self.of(check, object) {
-            if let Some(symptom) = self.symptoms.get_mut(&key) {
-                symptom.clean_since = None;
+            match self.symptoms.get_mut(&key).map(|symptom| symptom.incident.is_some()) {
+                Some(true) => {
+                    if let Some(symptom) = self.symptoms.get_mut(&key) {
+                        symptom.clean_since = None;
+                    }
+                }
+                // It was never told, and nobody could say now that it is so. Whoever finds it again knows since when.
+                Some(false) => self.remove(&key, now),
+                None => {}
             }
         }
     }
@@ -297,7 +304,7 @@ impl Lifecycle {
                     self.blocked.insert(key);
                 }
                 Target::Incident(target, owner) => {
-                    let (target, owner) = self.digested(target, *owner, now);
+                    let (target, owner) = self.digested(target, *owner, finding.severity, now);
                     self.join(&key, &finding, target, owner, now);
                     self.name_resource(&key, view);
                 }
@@ -310,13 +317,13 @@ impl Lifecycle {
     }
 
     /// In a storm, the digest instead of one more incident. What groups others is the opposite of a storm.
-    fn digested(&mut self, target: IncidentKey, owner: ObjectId, now: Timestamp) -> (IncidentKey, ObjectId) {
+    fn digested(&mut self, target: IncidentKey, owner: ObjectId, severity: Severity, now: Timestamp) -> (IncidentKey, ObjectId) {
         let from = now.checked_sub(self.settings.storm_window()).unwrap_or(Timestamp::MIN);
         while self.openings.front().is_some_and(|opened| *opened < from) {
             self.openings.pop_front();
         }
         let is_storm = self.openings.len() >= usize::try_from(self.settings.storm_limit).unwrap_or(usize::MAX);
-        if !is_storm || target.is_group() || self.open.contains_key(&target) {
+        if !is_storm || severity == Severity::Info || target.is_group() || self.open.contains_key(&target) {
             return (target, owner);
         }
         let cluster = cluster_object(&owner.cluster);
@@ -345,8 +352,8 @@ impl Lifecycle {
         let mut incident = match self.take_back(&target, now) {
             Some(former) => former,
             None => {
-                // What wakes nobody makes no storm, in which what should wake somebody would go under.
-                if finding.severity > Severity::Info {
+                // What wakes nobody makes no storm, in which what should wake somebody would go under; what groups others is none either.
+                if finding.severity > Severity::Info && !target.is_group() {
                     self.openings.push_back(now);
                 }
                 let mut fresh = Incident::open(&target, owner, finding, now);

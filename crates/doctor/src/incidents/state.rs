@@ -26,7 +26,7 @@ use crate::finding::{Finding, Rank};
 use crate::settings::DoctorSettings;
 
 /// Raised when the form changes; what another version wrote is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why a kept state cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -331,7 +331,7 @@ impl Snapshot {
             if owner.kind() == "Node" {
                 break;
             }
-            here = match self.by_uid.get(owner.uid()) {
+            here = match self.by_uid.get(owner.uid()).filter(|known| known.id.cluster == here.id.cluster) {
                 Some(known) => known,
                 None => {
                     // A uid that two clusters share is known of one of them.

@@ -343,7 +343,9 @@ impl Trail {
                 let reason = waiting("reason");
                 self.waits(name, reason, pod, is_first);
                 match (reason, waiting("message")) {
-                    (Some("ErrImagePull" | "RegistryUnavailable" | "ImageInspectError"), Some(message)) if !message.is_empty() => {
+                    (Some("ErrImagePull" | "RegistryUnavailable" | "ImageInspectError" | "SignatureValidationFailed"), Some(message))
+                        if !message.is_empty() =>
+                    {
                         self.pull_errors.insert(name.to_owned(), (message.to_owned(), pod.seq));
                     }
                     (Some("ImagePullBackOff"), _) => {}
@@ -360,7 +362,9 @@ impl Trail {
             // Before every start: no trouble. Most pods have no facts, and no key is written for them.
             None | Some("" | "ContainerCreating" | "PodInitializing") if self.facts.is_empty() => {}
             None | Some("" | "ContainerCreating" | "PodInitializing") => drop(self.facts.remove(&waiting_key(container))),
-            Some("ErrImagePull") => self.note(&waiting_key(container), "ImagePullBackOff".to_owned(), pod, is_first),
+            Some("ErrImagePull" | "RegistryUnavailable" | "ImageInspectError" | "SignatureValidationFailed") => {
+                self.note(&waiting_key(container), "ImagePullBackOff".to_owned(), pod, is_first)
+            }
             Some(reason) => self.note(&waiting_key(container), reason.to_owned(), pod, is_first),
         }
     }

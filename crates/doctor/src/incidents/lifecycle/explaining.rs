@@ -65,10 +65,16 @@ impl Lifecycle {
         }
     }
 
-    /// The symptom, if it is there at the moment, and whether it is due.
+    /// The symptom, if it is there at the moment, and whether it is due. One that is told only when somebody looks again explains nothing, and
+    /// one that may still go by itself is not due yet.
     fn present(&self, key: &SymptomKey, now: Timestamp) -> Option<(&Finding, bool)> {
         let symptom = self.symptoms.get(key).filter(|symptom| symptom.clean_since.is_none())?;
-        Some((&symptom.finding, symptom.is_due(now)))
+        let is_told = symptom.incident.is_some();
+        if symptom.finding.is_stale && !is_told {
+            return None;
+        }
+        let recovers = symptom.recovers_until.is_some_and(|until| until > now);
+        Some((&symptom.finding, is_told || (symptom.is_due(now) && !recovers)))
     }
 
     /// Which incident a symptom belongs to: its own, or that of what explains it.

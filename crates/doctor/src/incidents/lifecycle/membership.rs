@@ -15,7 +15,7 @@ use crate::incidents::record::IncidentRecord;
 
 /// Whether what a finding says by now takes it out of its incident: the registry answers, and what it says is about the image.
 pub(super) fn is_no_part_of(finding: &Finding, incident: &IncidentKey) -> bool {
-    incident.owner.kind.as_str() == "Registry" && registry_of(finding).is_none() && is_of_image(finding)
+    incident.is_of_place("Registry") && registry_of(finding).is_none() && is_of_image(finding)
 }
 
 impl Lifecycle {
@@ -29,7 +29,7 @@ impl Lifecycle {
             // What it consisted of last stays in it, to be read.
             self.resolve(&of, None, now);
         } else if !self.is_borne(&of) {
-            self.release(&of, key, now);
+            self.release(&of, (key, &symptom.finding), now);
         } else {
             self.leave(&of, key);
         }
@@ -47,12 +47,13 @@ impl Lifecycle {
 
     /// Takes a symptom that goes on out of its incident; it becomes a part of another at the end of the moment.
     pub(super) fn part(&mut self, key: &SymptomKey, now: Timestamp) {
-        let Some(of) = self.symptoms.get_mut(key).and_then(|symptom| symptom.incident.take()) else { return };
+        let Some(symptom) = self.symptoms.get_mut(key) else { return };
+        let (Some(of), finding) = (symptom.incident.take(), symptom.finding.clone()) else { return };
         self.ready.insert(key.clone());
         if self.count_out(&of) == 0 {
             self.resolve(&of, None, now);
         } else if !self.is_borne(&of) {
-            self.release(&of, key, now);
+            self.release(&of, (key, &finding), now);
         } else {
             self.leave(&of, key);
         }
@@ -63,20 +64,21 @@ impl Lifecycle {
         let place = || (of.owner.cluster.clone(), of.owner.name.to_string());
         let is_of = |key: &SymptomKey| self.symptoms.get(key).is_some_and(|symptom| symptom.incident.as_ref() == Some(of));
         let is_own = |key: &SymptomKey| key.reason == of.reason && is_of(key);
-        match of.owner.kind.as_str() {
-            "Cluster" if of.is_digest() => true,
-            "Registry" => self.pulls.get(&place()).into_iter().flat_map(BTreeMap::values).flatten().any(is_of),
-            "Node" => self.by_owner.of(&of.owner).any(is_own) || self.by_node.of(&place().1).any(is_own),
-            _ => self.by_owner.of(&of.owner).any(is_own),
+        match () {
+            () if of.is_digest() => true,
+            () if of.is_of_place("Registry") => self.pulls.get(&place()).into_iter().flat_map(BTreeMap::values).flatten().any(is_of),
+            () if of.is_of_place("Node") => self.by_owner.of(&of.owner).any(is_own) || self.by_node.of(&place().1).any(is_own),
+            () => self.by_owner.of(&of.owner).any(is_own),
         }
     }
 
     /// Ends an incident that nothing bears any more; `last` is what did, and stays in it, to be read. What else was in it is on its own again.
-    fn release(&mut self, of: &IncidentKey, last: &SymptomKey, now: Timestamp) {
+    fn release(&mut self, of: &IncidentKey, (last, finding): (&SymptomKey, &Finding), now: Timestamp) {
         let rest = self.symptoms.iter().filter(|(_, symptom)| symptom.incident.as_ref() == Some(of));
         let rest: Vec<(SymptomKey, bool)> = rest.map(|(key, symptom)| (key.clone(), symptom.clean_since.is_some())).collect();
         if let Some(incident) = self.open.get_mut(of) {
             incident.findings.retain(|key, _| key == last);
+            incident.findings.entry(last.clone()).or_insert_with(|| finding.clone());
             incident.uncounted = 0;
             incident.retell();
         }
@@ -102,9 +104,11 @@ impl Lifecycle {
         }
         let until = now.checked_add(self.settings.hold_down(0)).unwrap_or(Timestamp::MAX);
         let on_node: Vec<SymptomKey> = self.by_node.of(&key.object.name.to_string()).cloned().collect();
-        for key in on_node.into_iter().filter(|on| on.object.cluster == key.object.cluster) {
+        let is_for = |on: &SymptomKey| on.object.cluster == key.object.cluster && on.object.kind.as_str() != "Node";
+        for key in on_node.into_iter().filter(is_for) {
             if let Some(symptom) = self.symptoms.get_mut(&key).filter(|symptom| symptom.incident.is_none()) {
-                symptom.recovers_until = Some(until);
+                // Once: a node that comes and goes must not keep its pods silent.
+                symptom.recovers_until.get_or_insert(until);
             }
         }
     }
