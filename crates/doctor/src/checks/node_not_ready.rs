@@ -26,6 +26,8 @@ pub(super) const CHECK: Check = Check {
 
 /// Grace of a node that joins: its network comes up after its kubelet.
 const JOINING_GRACE_SECONDS: i64 = 300;
+/// What a kubelet says of what a new node waits for: the network plugin, the driver registration, its own first look at the runtime.
+const JOINING_WORDS: [&str; 5] = ["cni", "network", "csinode", "csi ", "may not have completed yet"];
 /// Grace of a node that was cordoned before, or that says itself that it shuts down: maintenance with a reboot.
 const MAINTENANCE_GRACE_SECONDS: i64 = 900;
 /// Taints with which autoscalers mark a node that they are about to remove.
@@ -51,8 +53,9 @@ pub(super) fn examine(subject: &Subject<'_>) -> Verdict {
     }
     let since = subject.since(ready.since);
     // A node that was never ready is not ready since it joined; one that reported before and is silent has joined.
-    let is_heard = class == "Silent" && ready.reason != "NodeStatusNeverUpdated";
-    let is_joining = is_so_from_birth(node, since) && !is_heard && !was_seen_to_change(subject, "ready");
+    let lower = ready.message.to_ascii_lowercase();
+    let waits = ready.reason == "NodeStatusNeverUpdated" || JOINING_WORDS.iter().any(|word| lower.contains(word));
+    let is_joining = waits && is_so_from_birth(node, since) && !was_seen_to_change(subject, "ready");
     let grace = match () {
         () if node.flag("/spec/unschedulable")?.unwrap_or(false) => MAINTENANCE_GRACE_SECONDS,
         () if ready.message.contains("shutting down") => MAINTENANCE_GRACE_SECONDS,
